@@ -1,0 +1,188 @@
+"""Who may ask for an op: checked in the op's own transaction, so that nothing changes between check and act."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from chatd import log, names
+from chatd.context import Context, Row
+from chatd.db.query import query
+from chatd.errors import Blocked, ChatError, Invalid, NotFound, NotFriends, Phrase, Unreachable
+from chatd.op import Asks
+
+
+@dataclass(frozen=True, slots=True)
+class Anyone:
+    """Everybody, authenticated or not."""
+
+    asks: ClassVar[Asks] = "anyone"
+    raises: ClassVar[Sequence[type[ChatError]]] = ()
+    gives: ClassVar[None] = None
+
+    async def check(self, ctx: Context, request: Any) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Guest(Anyone):
+    """Connections that have no identity yet."""
+
+    asks: ClassVar[Asks] = "guest"
+
+
+@dataclass(frozen=True, slots=True)
+class Self(Anyone):
+    """A user, about what is that user's own."""
+
+    asks: ClassVar[Asks] = "user"
+
+
+USER_BY_KEY = query("/* access.user_by_key */ SELECT * FROM users WHERE username_key = :key")
+USER_BY_ID = query("/* access.user_by_id */ SELECT * FROM users WHERE id = :id")
+
+
+async def find_user(ctx: Context, *, name: str | None, user_id: int | None, field: str) -> Row:
+    """The user named by username or by id. Raises `NotFound`, or `Invalid` where neither or both are given."""
+    if (name is None) == (user_id is None):
+        raise Invalid(
+            field=field, expected=Phrase(f"or {field}_id is required, not both", f"与 {field}_id 须且只能填一个")
+        )
+    if name is not None:
+        user = await ctx.db.one(USER_BY_KEY, key=names.key(name))
+    else:
+        user = await ctx.db.one(USER_BY_ID, id=user_id)
+    if user is None:
+        raise NotFound(field=field if name is not None else f"{field}_id")
+    return user
+
+
+async def find_other(ctx: Context, *, name: str | None, user_id: int | None, field: str) -> Row:
+    """The user named, who must not be the asker. Raises `NotFound`, `Invalid`."""
+    user = await find_user(ctx, name=name, user_id=user_id, field=field)
+    if user["id"] == ctx.user_id:
+        raise Invalid(field=field, expected=Phrase("must be somebody else", "不能是您自己"))
+    return user
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The asker's place in a conversation, and the other member where it is direct."""
+
+    conversation_id: int
+    kind: Literal["self", "direct"]
+    last_seq: int
+    from_seq: int
+    read_seq: int
+    delivered_seq: int
+    peer_id: int | None
+    shows_receipts: bool
+    """Whether the two see each other's pointers: both allow it, and neither has blocked the other."""
+
+
+MEMBERSHIP = query(
+    """/* access.membership */
+    SELECT c.id, c.kind, c.last_seq, m.from_seq, m.read_seq, m.delivered_seq, u.receipts,
+           p.id AS peer_id, p.username AS peer_username, p.receipts AS peer_receipts, p.disabled_at AS peer_disabled_at,
+           f.user_id AS friend, mine.user_id AS blocked, theirs.user_id AS blocked_by
+    FROM members m
+    JOIN conversations c ON c.id = m.conversation_id
+    JOIN users u ON u.id = m.user_id
+    LEFT JOIN users p ON c.kind = 'direct' AND p.id = c.low_id + c.high_id - m.user_id
+    LEFT JOIN friends f ON f.user_id = m.user_id AND f.friend_id = p.id
+    LEFT JOIN blocks mine ON mine.user_id = m.user_id AND mine.blocked_id = p.id
+    LEFT JOIN blocks theirs ON theirs.user_id = p.id AND theirs.blocked_id = m.user_id
+    WHERE m.conversation_id = :conversation_id AND m.user_id = :user_id
+    """
+)
+
+
+async def membership(ctx: Context, conversation_id: int) -> Membership:
+    """The asker's place in a conversation. Raises `NotFound`."""
+    return _membership(await _row(ctx, conversation_id))
+
+
+async def _row(ctx: Context, conversation_id: int) -> Row:
+    row = await ctx.db.one(MEMBERSHIP, conversation_id=conversation_id, user_id=ctx.user_id)
+    if row is None:
+        raise NotFound(field="conversation_id")
+    return row
+
+
+def _membership(row: Row) -> Membership:
+    return Membership(
+        conversation_id=row["id"],
+        kind=row["kind"],
+        last_seq=row["last_seq"],
+        from_seq=row["from_seq"],
+        read_seq=row["read_seq"],
+        delivered_seq=row["delivered_seq"],
+        peer_id=row["peer_id"],
+        shows_receipts=bool(row["receipts"] and row["peer_receipts"])
+        and row["blocked"] is None
+        and row["blocked_by"] is None,
+    )
+
+
+CONVERSATION_WITH_USER = query(
+    """/* access.conversation_with_user */
+    SELECT id FROM conversations WHERE low_id = :low_id AND high_id = :high_id
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of the conversation that the request names, by id or by the user of a direct one.
+
+    To anybody else the conversation does not exist. `may="post"` asks also for the right to write in it, and opens
+    the direct conversation with a user where there is none and `[messages] direct` is `anyone`.
+    """
+
+    may: Literal["read", "post"] = "read"
+    asks: ClassVar[Asks] = "user"
+    gives: ClassVar[type[Membership]] = Membership
+
+    @property
+    def raises(self) -> Sequence[type[ChatError]]:
+        return (NotFound, NotFriends, Blocked, Unreachable) if self.may == "post" else (NotFound,)
+
+    async def check(self, ctx: Context, request: Any) -> Membership:
+        """The membership. Raises `NotFound` for a stranger; for `post` also `NotFriends`, `Blocked`, `Unreachable`."""
+        conversation_id: int | None = request.conversation_id
+        if conversation_id is None:
+            conversation_id = await self._conversation_with_user(ctx, request)
+        row = await _row(ctx, conversation_id)
+        if self.may == "post" and row["kind"] == "direct":
+            _may_post(ctx, row)
+        return _membership(row)
+
+    async def _conversation_with_user(self, ctx: Context, request: Any) -> int:
+        field = "to_user" if self.may == "post" else "user"
+        name, user_id = getattr(request, field), getattr(request, f"{field}_id")
+        if name is None and user_id is None:
+            raise Invalid(
+                field="conversation_id",
+                expected=Phrase(f"or {field} or {field}_id is required", f"、{field}、{field}_id 须填其一"),
+            )
+        user = await find_user(ctx, name=name, user_id=user_id, field=field)
+        low_id, high_id = sorted((ctx.user_id, user["id"]))
+        row = await ctx.db.one(CONVERSATION_WITH_USER, low_id=low_id, high_id=high_id)
+        if row is not None:
+            return int(row["id"])
+        if self.may == "read":
+            raise NotFound(field=field if name is not None else f"{field}_id")
+        if ctx.config.messages.direct == "friends":
+            raise NotFriends(field=field, username=user["username"])
+        return await log.open_direct(ctx, user)
+
+
+def _may_post(ctx: Context, row: Row) -> None:
+    username = row["peer_username"]
+    if row["blocked"] is not None:
+        raise Blocked(username=username)
+    if row["friend"] is None and ctx.config.messages.direct == "friends":
+        raise NotFriends(username=username)
+    if row["blocked_by"] is not None or row["peer_disabled_at"] is not None:
+        raise Unreachable(username=username)

@@ -1,0 +1,281 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import gc
+import getpass
+import logging
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from chatd import app, config, names, reference
+from chatd.access import USER_BY_KEY
+from chatd.context import Context, Row
+from chatd.db import check, migrations
+from chatd.db.query import query
+from chatd.db.sqlite import Database, result_of
+from chatd.errors import ChatError, NotFound
+from chatd.ops.accounts import add_user
+from chatd.passwords import hash_password
+from chatd.session import NOBODY
+from chatd.wire import rfc3339
+
+T = TypeVar("T")
+
+USERS = query(
+    """/* cli.users */
+    SELECT id, username, nickname, email, created_at, last_seen_at, disabled_at FROM users ORDER BY username_key
+    """
+)
+SET_PASSWORD = query("/* cli.set_password */ UPDATE users SET password_hash = :password_hash WHERE id = :id")
+SET_DISABLED = query("/* cli.set_disabled */ UPDATE users SET disabled_at = :at WHERE id = :id")
+END_SESSIONS = query("/* cli.end_sessions */ DELETE FROM sessions WHERE user_id = :id")
+
+
+class UsageError(Exception):
+    """One line for whoever typed the command."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command. Returns the exit status."""
+    arguments = _parser().parse_args(_with_default(sys.argv[1:] if argv is None else argv))
+    try:
+        settings = _settings(arguments)
+        status: int = arguments.run(settings, arguments)
+    except (config.ConfigError, app.StartError, migrations.MigrationError, UsageError, ChatError) as error:
+        print(f"chatd: {error}", file=sys.stderr)
+        return 2
+    return status
+
+
+def _with_default(argv: list[str]) -> list[str]:
+    """`chatd --listen …` is `chatd serve --listen …`."""
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
+        return ["serve", *argv]
+    return argv
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", metavar="FILE", type=Path, help="settings; ./chatd.toml where there is one")
+    common.add_argument("--data", metavar="DIR", help="the folder with the database, instead of [database] data")
+    parser = argparse.ArgumentParser(prog="chatd", description="A self-hosted chat server.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, run: Callable[..., int], what: str, under: Any = commands) -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = under.add_parser(name, parents=[common], help=what, description=what)
+        command.set_defaults(run=run)
+        return command
+
+    add("serve", _serve, "serve (the default)").add_argument(
+        "--listen", metavar="HOST:PORT", help="where to listen, instead of [server] listen"
+    )
+    add("check-config", _check_config, "say whether the settings are right, and print them")
+    add("check", _check, "check the integrity of the database")
+    add("rollback", _rollback, "go back to the copy made before the last migration")
+    add("help-ops", _help_ops, "print the protocol reference as Markdown")
+    user = commands.add_parser("user", help="users: add, list, passwd, disable, enable")
+    users = user.add_subparsers(metavar="COMMAND", required=True)
+    for name, run, what in (
+        ("add", _user_add, "add a user; the password is asked for, or read from standard input"),
+        ("passwd", _user_passwd, "set a user's password and end the user's sessions"),
+        ("disable", _user_disable, "close an account: its connections end within a second"),
+        ("enable", _user_enable, "open an account again"),
+    ):
+        add(name, run, what, users).add_argument("username")
+    add("list", _user_list, "list the users", users)
+    return parser
+
+
+def _settings(arguments: argparse.Namespace) -> config.Config:
+    path: Path | None = arguments.config
+    if path is None and Path("chatd.toml").exists():
+        path = Path("chatd.toml")
+    settings = config.load(path) if path is not None else config.Config()
+    if arguments.data is not None:
+        settings = dataclasses.replace(settings, database=dataclasses.replace(settings.database, data=arguments.data))
+    listen = getattr(arguments, "listen", None)
+    if listen is not None:
+        config.address(listen)
+        settings = dataclasses.replace(settings, server=dataclasses.replace(settings.server, listen=listen))
+    return settings
+
+
+# Serving
+
+
+def _serve(settings: config.Config, arguments: argparse.Namespace) -> int:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=settings.log.level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    gc.freeze()  # what is loaded by now stays: the collector need not look at it again
+    asyncio.run(app.serve(settings, _announce))
+    return 0
+
+
+def _announce(address: tuple[str, int]) -> None:
+    host, port = address
+    shown = f"[{host}]" if ":" in host else host
+    print(f"chatd ready on http://{shown}:{port} pid={os.getpid()}")
+    print(f"    what this is:  http://{shown}:{port}/")
+    print(f"    sign up:       npx wscat -c ws://{shown}:{port}/ws")
+    print('                   {"type":"signup","username":"ada","password":"correct horse"}', flush=True)
+
+
+# Settings and reference
+
+
+def _check_config(settings: config.Config, arguments: argparse.Namespace) -> int:
+    for section in dataclasses.fields(settings):
+        for setting in dataclasses.fields(getattr(settings, section.name)):
+            print(f"{section.name}.{setting.name} = {getattr(getattr(settings, section.name), setting.name)!r}")
+    return 0
+
+
+def _help_ops(settings: config.Config, arguments: argparse.Namespace) -> int:
+    print(reference.markdown(), end="")
+    return 0
+
+
+# The database
+
+
+def _existing(settings: config.Config) -> Path:
+    path = Path(settings.database.data) / "chatd.db"
+    if not path.exists():
+        raise UsageError(f"there is no database at {path}")
+    return path
+
+
+async def _in_database(path: Path, work: Callable[[Context], Coroutine[Any, Any, T]], settings: config.Config) -> T:
+    database = await Database.open(path, readers=0, batch=1, waiting=1)
+    try:
+        result: T = await result_of(
+            database.write,
+            lambda db: work(
+                Context(
+                    db=db,
+                    config=settings,
+                    identity=NOBODY,
+                    now=time.time_ns() // 1_000_000,
+                    is_online=lambda user_id: False,
+                )
+            ),
+        )
+    finally:
+        await database.close()
+    return result
+
+
+def _run(settings: config.Config, work: Callable[[Context], Coroutine[Any, Any, T]], *, create: bool = False) -> T:
+    if create:
+        path = app.database_path(settings)
+        migrations.prepare(path, config.shipped("schema.sql").read_text(encoding="utf-8"))
+    else:
+        path = _existing(settings)
+    return asyncio.run(_in_database(path, work, settings))
+
+
+def _check(settings: config.Config, arguments: argparse.Namespace) -> int:
+    path = _existing(settings)
+    connection = sqlite3.connect(path)
+    try:
+        problems = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        problems += [f"foreign key: {row}" for row in connection.execute("PRAGMA foreign_key_check")]
+    except sqlite3.DatabaseError as error:
+        problems = [str(error)]
+    finally:
+        connection.close()
+    if not problems:
+        problems = _run(settings, lambda ctx: check.violations(ctx.db))
+    for problem in problems:
+        print(problem)
+    print(f"{path}: {'ok' if not problems else f'{len(problems)} problems'}")
+    return 1 if problems else 0
+
+
+def _rollback(settings: config.Config, arguments: argparse.Namespace) -> int:
+    path = _existing(settings)
+    with app.lock(path):
+        undone = migrations.rollback(path)
+    print(f"{path} is the copy made before the migration; the migrated one is kept as {undone}")
+    return 0
+
+
+# Users
+
+
+def _new_password() -> str:
+    if sys.stdin.isatty():
+        password = getpass.getpass("Password: ")
+        if getpass.getpass("Again: ") != password:
+            raise UsageError("the two passwords differ")
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    if not 8 <= len(password.encode()) <= 1024:
+        raise UsageError("the password must be text of 8 to 1024 bytes")
+    return password
+
+
+def _user_add(settings: config.Config, arguments: argparse.Namespace) -> int:
+    username = names.username(arguments.username)
+    password_hash = hash_password(_new_password(), cost=settings.accounts.bcrypt_cost)
+    user_id = _run(settings, lambda ctx: add_user(ctx, username=username, password_hash=password_hash), create=True)
+    print(f"added {username}, user {user_id}")
+    return 0
+
+
+def _user_list(settings: config.Config, arguments: argparse.Namespace) -> int:
+    async def users(ctx: Context) -> list[Row]:
+        return list(await ctx.db.all(USERS))
+
+    for row in _run(settings, users):
+        state = "disabled" if row["disabled_at"] is not None else "active"
+        seen = rfc3339(row["last_seen_at"]) if row["last_seen_at"] is not None else "-"
+        print(f"{row['id']}\t{row['username']}\t{state}\t{row['email'] or '-'}\t{rfc3339(row['created_at'])}\t{seen}")
+    return 0
+
+
+def _change(settings: config.Config, username: str, *changes: tuple[Any, dict[str, Any]]) -> None:
+    async def change(ctx: Context) -> None:
+        user = await ctx.db.one(USER_BY_KEY, key=names.key(username))
+        if user is None:
+            raise NotFound(field="username")
+        for statement, values in changes:
+            await ctx.db.run(statement, id=user["id"], **values)
+
+    try:
+        _run(settings, change)
+    except NotFound:
+        raise UsageError(f"there is no user {username}") from None
+
+
+def _user_passwd(settings: config.Config, arguments: argparse.Namespace) -> int:
+    _existing(settings)
+    password_hash = hash_password(_new_password(), cost=settings.accounts.bcrypt_cost)
+    _change(settings, arguments.username, (SET_PASSWORD, {"password_hash": password_hash}), (END_SESSIONS, {}))
+    print(f"{arguments.username} has a new password; all sessions ended")
+    return 0
+
+
+def _user_disable(settings: config.Config, arguments: argparse.Namespace) -> int:
+    at = time.time_ns() // 1_000_000
+    _change(settings, arguments.username, (SET_DISABLED, {"at": at}), (END_SESSIONS, {}))
+    print(f"{arguments.username} is disabled; all sessions ended")
+    return 0
+
+
+def _user_enable(settings: config.Config, arguments: argparse.Namespace) -> int:
+    _change(settings, arguments.username, (SET_DISABLED, {"at": None}))
+    print(f"{arguments.username} is enabled")
+    return 0

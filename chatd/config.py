@@ -1,0 +1,158 @@
+"""Every setting, its default and its limits: frozen dataclasses, filled from one TOML file.
+
+`chatd.toml` beside the code lists them all with a comment each; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from chatd.limits import Rate
+from chatd.wire import Whole, expected
+
+Seconds = Annotated[float, msgspec.Meta(ge=0.1, le=86400.0)]
+Count = Annotated[int, Whole(1, 1_000_000)]
+Bytes = Annotated[int, Whole(1024, 1 << 30)]
+
+
+class ConfigError(Exception):
+    """One line that names the setting and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    listen: str = "127.0.0.1:8080"
+    origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    compression: bool = False
+    connections: Count = 20_000
+    connections_per_address: Count = 1_000
+    connections_per_user: Count = 50
+    frame_bytes: Bytes = 64 * 1024
+    outbox_bytes: Bytes = 1024 * 1024
+    in_flight: Count = 64
+    handshake_timeout: Seconds = 10.0
+    auth_timeout: Seconds = 10.0
+    close_timeout: Seconds = 5.0
+    ping_interval: Seconds = 30.0
+    ping_timeout: Seconds = 20.0
+    shutdown_timeout: Seconds = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    data: str = "data"
+    readers: Annotated[int, Whole(1, 16)] = 2
+    batch: Annotated[int, Whole(1, 10_000)] = 256
+    waiting: Count = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    signup: Literal["open", "closed"] = "open"
+    bcrypt_cost: Annotated[int, Whole(4, 16)] = 12
+    hashing_threads: Annotated[int, Whole(1, 64)] = 1
+    hashing_waiting: Count = 1_000
+    idle_days: Annotated[int, Whole(1, 3650)] = 30
+    sessions_per_user: Annotated[int, Whole(1, 1000)] = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    direct: Literal["friends", "anyone"] = "friends"
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    ops: Rate = Rate(per_second=50.0, burst=200)
+    chat: Rate = Rate(per_second=20.0, burst=100)
+    social: Rate = Rate(per_second=1.0, burst=30)
+    account: Rate = Rate(per_second=0.5, burst=20)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings. Made by `load`, or in tests by hand."""
+
+    server: Server = field(default_factory=Server)
+    database: Database = field(default_factory=Database)
+    accounts: Accounts = field(default_factory=Accounts)
+    messages: Messages = field(default_factory=Messages)
+    rates: Rates = field(default_factory=Rates)
+    log: Log = field(default_factory=Log)
+
+
+T = TypeVar("T")
+
+
+def _fill(cls: type[T], table: dict[str, Any], path: str) -> T:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        where = f"{path}.{name}" if path else name
+        if name not in hints:
+            raise ConfigError(f"{where}: there is no such setting; there are: {', '.join(hints)}")
+        hint = hints[name]
+        if dataclasses.is_dataclass(hint):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{where}: must be a table")
+            values[name] = _fill(typing.cast(type[Any], hint), value, where)
+            continue
+        try:
+            values[name] = msgspec.convert(value, hint)
+        except msgspec.ValidationError:
+            raise ConfigError(f"{where}: must be {expected(hint).en}, not {value!r}") from None
+    missing = [
+        f.name
+        for f in dataclasses.fields(cls)  # type: ignore[arg-type]  # every section is a dataclass
+        if f.name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{path}.{missing[0]}: is required")
+    return cls(**values)
+
+
+def from_toml(text: str) -> Config:
+    """The settings in a TOML text. Raises `ConfigError` naming the first setting that is wrong."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not valid TOML: {error}") from None
+    config = _fill(Config, table, "")
+    address(config.server.listen)
+    return config
+
+
+def load(path: Path) -> Config:
+    """The settings in a file. Raises `ConfigError`."""
+    try:
+        return from_toml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def address(listen: str) -> tuple[str, int]:
+    """The host and port of "HOST:PORT" or "[IPv6]:PORT". Raises `ConfigError`."""
+    host, colon, port = listen.rpartition(":")
+    if not (colon and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ConfigError(f"server.listen: must be HOST:PORT with a port from 0 to 65535, not {listen!r}")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def shipped(name: str) -> Path:
+    """A file that travels with chatd: beside the package in a checkout, inside it when installed."""
+    package = Path(__file__).parent
+    inside = package / name
+    return inside if inside.exists() else package.parent / name

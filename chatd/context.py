@@ -1,0 +1,137 @@
+"""What an op is given: its transaction, who asks, and where to say what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from chatd.config import Config
+from chatd.db.query import Query
+from chatd.limits import Backoff, Buckets
+from chatd.passwords import Passwords
+from chatd.session import Identity
+from chatd.wire import Language
+
+
+class Row(Protocol):
+    """A row of a result, by column name."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Transaction(Protocol):
+    """The one thing an op awaits. Values are passed by the names in the SQL."""
+
+    async def one(self, query: Query, /, **values: Any) -> Row | None:
+        """The first row, or None."""
+        ...
+
+    async def all(self, query: Query, /, **values: Any) -> Sequence[Row]:
+        """Every row."""
+        ...
+
+    async def run(self, query: Query, /, **values: Any) -> int:
+        """The number of rows changed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """An event to be published once its transaction is durable.
+
+    `own` is what the author's own devices hear instead of `data`, where the two differ. With `echo` off the
+    connection that asked does not hear it: its reply says the same.
+    """
+
+    data: Any
+    conversation_id: int
+    seq: int | None
+    to: tuple[int, ...]
+    author_id: int
+    own: Any = None
+    echo: bool = True
+
+
+@dataclass(slots=True)
+class Context:
+    """One op in one transaction. `now` is in milliseconds since the epoch."""
+
+    db: Transaction
+    config: Config
+    identity: Identity
+    now: int
+    is_online: Callable[[int], bool]
+    client_id: str | None = None
+    emitted: list[Emitted] = field(default_factory=list)
+    authenticated: Identity | None = None
+    speaks: Language | None = None
+    ended: list[int] = field(default_factory=list)
+
+    @property
+    def user_id(self) -> int:
+        """The user who asks; 0 for a guest."""
+        return self.identity.user_id
+
+    def emit(
+        self,
+        data: Any,
+        *,
+        conversation_id: int,
+        seq: int | None,
+        to: Sequence[int],
+        own: Any = None,
+        echo: bool = True,
+    ) -> None:
+        """Tell the users `to` what happened, after the commit."""
+        self.emitted.append(Emitted(data, conversation_id, seq, tuple(to), self.user_id, own, echo))
+
+    def authenticate(self, identity: Identity, lang: Language) -> None:
+        """Make the asking connection this user's, after the commit."""
+        self.authenticated = identity
+        self.speaks = lang
+
+    def end_session(self, session_id: int) -> None:
+        """Close the live connections of a session, after the commit."""
+        self.ended.append(session_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What slows down guessing. `accounts` delays attempts at one account, `addresses` bounds those of one address."""
+
+    accounts: Backoff
+    addresses: Buckets
+
+
+class Outside(Protocol):
+    """What an op's `before` is given: it runs on the loop, outside any transaction. `now` is in seconds (monotonic)."""
+
+    config: Config
+    identity: Identity
+    address: str
+    passwords: Passwords
+    guards: Guards
+
+    @property
+    def now(self) -> float: ...
+
+    async def read(
+        self, function: Callable[Concatenate[Context, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The function's result, run in a transaction that only reads."""
+        ...
+
+    async def write(
+        self, function: Callable[Concatenate[Context, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The function's result, run in a transaction of its own."""
+        ...
+
+    def authenticate(self, identity: Identity, lang: Language) -> None:
+        """Make the connection this user's now, holding its events back until the reply is out."""
+        ...

@@ -1,0 +1,1 @@
+"""SQL, once, for two databases: `query` translates it, `sqlite` runs it."""

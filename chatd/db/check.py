@@ -1,0 +1,127 @@
+"""Our own integrity checks: what SQLite cannot know of a chat's data. Each query finds what must not be there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chatd.context import Transaction
+from chatd.db.query import Query, query
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What must hold, and the query that finds where it does not: one row per violation, with an `id`."""
+
+    holds: str
+    violations: Query
+
+
+RULES = (
+    Rule(
+        "the entries of a log are numbered 1, 2, 3 … without a hole",
+        query(
+            """/* check.holes */
+            SELECT c.id FROM conversations c LEFT JOIN entries e ON e.conversation_id = c.id
+            GROUP BY c.id, c.last_seq
+            HAVING COUNT(e.id) <> c.last_seq OR COALESCE(MAX(e.seq), 0) <> c.last_seq OR COALESCE(MIN(e.seq), 1) <> 1
+            """
+        ),
+    ),
+    Rule(
+        "a conversation knows its newest message",
+        query(
+            """/* check.last_message */
+            SELECT c.id FROM conversations c
+            LEFT JOIN entries e ON e.conversation_id = c.id AND e.event = 'message'
+            GROUP BY c.id, c.last_message_seq HAVING COALESCE(MAX(e.seq), 0) <> c.last_message_seq
+            """
+        ),
+    ),
+    Rule(
+        "pointers lie within their log, and what is read is delivered",
+        query(
+            """/* check.pointers */
+            SELECT c.id FROM members m JOIN conversations c ON c.id = m.conversation_id
+            WHERE m.read_seq < 0 OR m.read_seq > m.delivered_seq OR m.delivered_seq > c.last_seq
+               OR m.from_seq < 1 OR m.from_seq > c.last_seq + 1
+            """
+        ),
+    ),
+    Rule(
+        "a message has kind and content, any other entry its data",
+        query(
+            """/* check.entries */
+            SELECT id FROM entries WHERE (event = 'message') <> (kind IS NOT NULL AND content IS NOT NULL)
+                                      OR (event = 'message') = (data IS NOT NULL)
+            """
+        ),
+    ),
+    Rule(
+        "a friendship stands in both directions",
+        query(
+            """/* check.friends */
+            SELECT f.user_id AS id FROM friends f
+            LEFT JOIN friends back ON back.user_id = f.friend_id AND back.friend_id = f.user_id
+            WHERE back.user_id IS NULL
+            """
+        ),
+    ),
+    Rule(
+        "friends have a conversation, and neither blocks the other",
+        query(
+            """/* check.friends_talk */
+            SELECT f.user_id AS id FROM friends f
+            LEFT JOIN conversations c ON c.kind = 'direct'
+                AND c.low_id + c.high_id = f.user_id + f.friend_id
+                AND (c.low_id = f.user_id OR c.high_id = f.user_id)
+            LEFT JOIN blocks b ON b.user_id = f.user_id AND b.blocked_id = f.friend_id
+            WHERE c.id IS NULL OR b.user_id IS NOT NULL
+            """
+        ),
+    ),
+    Rule(
+        "a direct conversation has its two members, a self conversation its one",
+        query(
+            """/* check.members */
+            SELECT c.id FROM conversations c
+            LEFT JOIN members m ON m.conversation_id = c.id AND m.user_id IN (c.low_id, c.high_id)
+            LEFT JOIN members stranger ON stranger.conversation_id = c.id
+                                      AND stranger.user_id NOT IN (c.low_id, c.high_id)
+            GROUP BY c.id, c.kind, c.low_id, c.high_id
+            HAVING COUNT(DISTINCT m.user_id) <> CASE c.kind WHEN 'self' THEN 1 ELSE 2 END
+                OR COUNT(stranger.user_id) > 0
+                OR (c.kind = 'self') <> (c.low_id = c.high_id) OR c.low_id > c.high_id
+            """
+        ),
+    ),
+    Rule(
+        "every user has a log",
+        query(
+            """/* check.self_logs */
+            SELECT u.id FROM users u LEFT JOIN conversations c ON c.low_id = u.id AND c.high_id = u.id
+            WHERE c.id IS NULL
+            """
+        ),
+    ),
+    Rule(
+        "nobody is a friend of, or blocks, oneself",
+        query(
+            """/* check.selfish */
+            SELECT user_id AS id FROM friends WHERE user_id = friend_id
+            UNION ALL SELECT user_id AS id FROM blocks WHERE user_id = blocked_id
+            UNION ALL SELECT from_id AS id FROM friend_requests WHERE from_id = to_id
+            """
+        ),
+    ),
+)
+
+
+async def violations(db: Transaction) -> list[str]:
+    """What does not hold, a line each."""
+    found: list[str] = []
+    for rule in RULES:
+        rows = await db.all(rule.violations)
+        if rows:
+            ids = ", ".join(str(row["id"]) for row in rows[:10])
+            found.append(f"{rule.violations.name}: not true that {rule.holds}: {len(rows)} times, ids {ids}")
+    return found

@@ -1,0 +1,276 @@
+"""SQLite: one connection that writes, some that read, a thread each.
+
+The loop hands a thread a whole batch of ops at once. An op is a coroutine that awaits nothing but its transaction,
+so the thread runs it to its end with one `send(None)`. The writer commits once per batch, with an fsync
+(`synchronous=FULL`), and only then does the loop hear of any of the batch's results, in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from chatd.context import Row, Transaction
+from chatd.db.query import Query
+from chatd.errors import Busy, Unavailable
+
+log = logging.getLogger("chatd.db")
+
+Work = Callable[[Transaction], Coroutine[Any, Any, Any]]
+T = TypeVar("T")
+
+
+class SqliteTransaction:
+    """A `Transaction` on the connection whose thread is running."""
+
+    __slots__ = ("_cursor",)
+
+    def __init__(self, cursor: sqlite3.Cursor) -> None:
+        self._cursor = cursor
+
+    async def one(self, query: Query, /, **values: Any) -> Row | None:
+        row: Row | None = self._cursor.execute(query.sqlite, query.for_sqlite(values)).fetchone()
+        return row
+
+    async def all(self, query: Query, /, **values: Any) -> Sequence[Row]:
+        return self._cursor.execute(query.sqlite, query.for_sqlite(values)).fetchall()
+
+    async def run(self, query: Query, /, **values: Any) -> int:
+        return self._cursor.execute(query.sqlite, query.for_sqlite(values)).rowcount
+
+
+class Job:
+    """One op to be run, and what came of it: `result`, or `error` where that is not None. `done` hears of it."""
+
+    __slots__ = ("done", "error", "result", "work")
+
+    def __init__(self, work: Work, done: Callable[[Job], None]) -> None:
+        self.work = work
+        self.done = done
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that waits for nothing. Raises RuntimeError where it does."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    coroutine.close()
+    raise RuntimeError("an op may await nothing but its transaction")
+
+
+def _run(job: Job, transaction: SqliteTransaction) -> None:
+    try:
+        job.result = drive(job.work(transaction))
+    except sqlite3.OperationalError as error:  # the disk is full, the file is locked, …
+        log.exception("the database refused an op")
+        job.error = Unavailable()
+        job.error.__cause__ = error
+    except Exception as error:
+        job.error = error
+
+
+def write_batch(connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
+    """Run every job in a savepoint of its own, and commit once. A failing job is undone alone; a failing commit, all."""
+    cursor = connection.cursor()
+    transaction = SqliteTransaction(cursor)
+    try:
+        cursor.execute("BEGIN IMMEDIATE")
+        for job in jobs:
+            cursor.execute("SAVEPOINT op")
+            _run(job, transaction)
+            if job.error is not None:
+                cursor.execute("ROLLBACK TO op")  # fails where SQLite has rolled everything back by itself
+            cursor.execute("RELEASE op")
+        cursor.execute("COMMIT")
+    except sqlite3.Error:
+        log.exception("the database refused a batch of %d", len(jobs))
+        if connection.in_transaction:
+            cursor.execute("ROLLBACK")
+        for job in jobs:
+            job.result, job.error = None, Unavailable()
+    finally:
+        cursor.close()
+
+
+def read_batch(connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
+    """Run the jobs on one snapshot."""
+    cursor = connection.cursor()
+    transaction = SqliteTransaction(cursor)
+    try:
+        cursor.execute("BEGIN")
+        for job in jobs:
+            _run(job, transaction)
+        cursor.execute("COMMIT")
+    except sqlite3.Error:
+        log.exception("the database refused a batch of %d reads", len(jobs))
+        if connection.in_transaction:
+            cursor.execute("ROLLBACK")
+        for job in jobs:
+            job.result, job.error = None, Unavailable()
+    finally:
+        cursor.close()
+
+
+class Connection(aiosqlite.Connection):
+    """aiosqlite's connection, handing its thread a function without a coroutine around each call."""
+
+    def hand_over(self, function: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Run the function in the connection's thread, after what was handed over before."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._tx.put_nowait((future, partial(function, self._conn)))
+        return future
+
+
+class Lane:
+    """The jobs of one connection: those that wait are taken together while the ones before are under way."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        run: Callable[[sqlite3.Connection, Sequence[Job]], None],
+        *,
+        batch: int,
+        waiting: int,
+    ) -> None:
+        self._connection = connection
+        self._run = run
+        self._batch = batch
+        self._most = waiting
+        self._waiting: deque[Job] = deque()
+        self._busy = False
+        self._idle: asyncio.Event = asyncio.Event()
+        self._idle.set()
+        self._loop = asyncio.get_running_loop()
+
+    def submit(self, job: Job) -> None:
+        """Queue a job. Raises `Busy` where too many wait."""
+        if len(self._waiting) >= self._most:
+            raise Busy
+        self._waiting.append(job)
+        if not self._busy:
+            self._busy = True
+            self._idle.clear()
+            self._loop.call_soon(self._next)  # what else arrives in this turn of the loop comes along
+
+    def _next(self) -> None:
+        jobs = [self._waiting.popleft() for _ in range(min(self._batch, len(self._waiting)))]
+        future = self._connection.hand_over(partial(self._call, jobs))
+        future.add_done_callback(partial(self._finished, jobs))
+
+    def _call(self, jobs: Sequence[Job], connection: sqlite3.Connection) -> None:
+        self._run(connection, jobs)
+
+    def _finished(self, jobs: Sequence[Job], future: asyncio.Future[None]) -> None:
+        if (error := future.exception()) is not None:
+            log.error("a batch was lost", exc_info=error)
+            for job in jobs:
+                job.result, job.error = None, Unavailable()
+        if self._waiting:
+            self._next()
+        else:
+            self._busy = False
+            self._idle.set()
+        for job in jobs:
+            job.done(job)
+
+    async def idle(self) -> None:
+        """Wait until nothing is under way or waiting."""
+        await self._idle.wait()
+
+
+_PRAGMAS = (
+    "PRAGMA busy_timeout = 10000",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA cache_size = -65536",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA trusted_schema = OFF",
+)
+
+
+async def _connect(path: Path, *pragmas: str, read_only: bool) -> Connection:
+    def connector() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rw'}",
+            uri=True,
+            isolation_level=None,
+            cached_statements=512,
+        )
+        connection.row_factory = sqlite3.Row
+        for pragma in (*_PRAGMAS, *pragmas):
+            connection.execute(pragma)
+        return connection
+
+    return await Connection(connector, iter_chunk_size=64)  # type: ignore[return-value]  # it awaits to itself
+
+
+class Database:
+    """A database made or migrated by `migrations.prepare`, open."""
+
+    def __init__(self, writer: Connection, readers: Sequence[Connection], *, batch: int, waiting: int) -> None:
+        self._connections = (writer, *readers)
+        self._writer = Lane(writer, write_batch, batch=batch, waiting=waiting)
+        self._readers = [Lane(reader, read_batch, batch=batch, waiting=waiting) for reader in readers]
+        self._version: int | None = None
+
+    @classmethod
+    async def open(cls, path: Path, *, readers: int, batch: int, waiting: int) -> Database:
+        """Open the connections."""
+        writer = await _connect(path, "PRAGMA synchronous = FULL", read_only=False)
+        reading = [await _connect(path, "PRAGMA query_only = ON", read_only=True) for _ in range(readers)]
+        return cls(writer, reading, batch=batch, waiting=waiting)
+
+    def write(self, job: Job) -> None:
+        """Run a job in the writer's next transaction. Raises `Busy`."""
+        self._writer.submit(job)
+
+    def read(self, job: Job, key: int) -> None:
+        """Run a job on a reader; jobs of one key run in order. Raises `Busy`."""
+        self._readers[key % len(self._readers)].submit(job)
+
+    async def changed_outside(self) -> bool:
+        """Whether another process has committed since the last time this was asked (`chatd user disable`, …)."""
+
+        def data_version(connection: sqlite3.Connection) -> int:
+            version: int = connection.execute("PRAGMA data_version").fetchone()[0]
+            return version
+
+        before = self._version
+        self._version = await self._connections[0].hand_over(data_version)
+        return before is not None and before != self._version
+
+    async def idle(self) -> None:
+        """Wait until every job that was submitted is done."""
+        for lane in (self._writer, *self._readers):
+            await lane.idle()
+
+    async def close(self) -> None:
+        """Finish what was accepted, and close."""
+        await self.idle()
+        for connection in reversed(self._connections):
+            await connection.close()
+
+
+def outcome(job: Job) -> Any:
+    """The job's result. Raises its error."""
+    if job.error is not None:
+        raise job.error
+    return job.result
+
+
+async def result_of(submit: Callable[[Job], None], work: Work) -> Any:
+    """Submit work and wait for what comes of it. Raises its `ChatError`, or any other error."""
+    future: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
+    submit(Job(work, lambda job: None if future.done() else future.set_result(job)))
+    return outcome(await future)

@@ -1,0 +1,452 @@
+"""From a frame to its reply and its events: decode → gate → transaction → commit → reply → publish.
+
+Everything here runs on the loop, but for `Dispatcher._execute`, which is what the database's threads run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
+
+import orjson
+
+from chatd import events, wire
+from chatd.config import Config
+from chatd.context import Context, Guards, Outside, Row, Transaction
+from chatd.db.query import query
+from chatd.db.sqlite import Database, Job, drive, result_of
+from chatd.errors import ChatError, Conflict, Internal, TooFast, TooManyConnections, UnknownOp
+from chatd.hub import Hub
+from chatd.limits import Backoff, Buckets
+from chatd.op import REGISTRY, Op, Rate
+from chatd.passwords import Passwords
+from chatd.peer import BAD_PAYLOAD, SESSION_ENDED, Call, Peer, Replayed
+from chatd.session import NOBODY, Identity, State
+from chatd.wire import Language, Outgoing
+
+log = logging.getLogger("chatd.dispatch")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class NoTransaction:
+    """The database of ops that run without one."""
+
+    def _refuse(self) -> NoReturn:
+        raise RuntimeError("this op runs outside any transaction")
+
+    async def one(self, query: Any, /, **values: Any) -> Row | None:
+        self._refuse()
+
+    async def all(self, query: Any, /, **values: Any) -> Any:
+        self._refuse()
+
+    async def run(self, query: Any, /, **values: Any) -> int:
+        self._refuse()
+
+
+ANSWERED = query(
+    """/* dispatch.answered */
+    SELECT digest, reply FROM requests WHERE user_id = :user_id AND client_id = :client_id
+    """
+)
+ANSWER = query(
+    """/* dispatch.answer */
+    INSERT INTO requests (user_id, client_id, digest, reply) VALUES (:user_id, :client_id, :digest, :reply)
+    """
+)
+
+
+class Dispatcher:
+    """Runs ops for peers."""
+
+    def __init__(self, *, config: Config, database: Database, hub: Hub, passwords: Passwords) -> None:
+        self.config = config
+        self._database = database
+        self._hub = hub
+        self.passwords = passwords
+        self.clock = time.monotonic
+        rates = config.rates
+        self._rates: dict[Rate, Buckets] = {
+            "chat": Buckets(rates.chat),
+            "social": Buckets(rates.social),
+            "account": Buckets(rates.account),
+        }
+        self.guards = Guards(accounts=Backoff(), addresses=self._rates["account"])
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # Frames in
+
+    def receive(self, peer: Peer, data: bytes | bytearray) -> None:
+        """Take a text frame's payload. Raises `wire.NotUtf8`."""
+        if peer.waiting is None and not peer.backlog:
+            call = self._decode(peer, data)
+            if self._may_begin(call):
+                self._begin(call)
+            else:
+                peer.waiting = call
+                peer.pause(True)
+        else:
+            if peer.backlog is None:
+                peer.backlog = deque()
+            peer.backlog.append(data)
+
+    def _advance(self, peer: Peer) -> None:
+        """Begin what has waited, as far as the order of replies allows."""
+        while peer.waiting is not None or peer.backlog:
+            if peer.waiting is None and peer.backlog:
+                try:
+                    peer.waiting = self._decode(peer, peer.backlog.popleft())
+                except wire.NotUtf8:
+                    peer.backlog = None
+                    peer.close(BAD_PAYLOAD, "text frames must be UTF-8")
+                    return
+            call = peer.waiting
+            if call is None or not self._may_begin(call):
+                return
+            peer.waiting = None
+            self._begin(call)
+        if peer.backlog is not None:
+            peer.backlog = None
+        peer.pause(False)
+
+    def _may_begin(self, call: Call) -> bool:
+        session = call.peer.session
+        if session.under_way >= self.config.server.in_flight:
+            return False
+        return session.may_begin(call.lane, exclusive=call.exclusive)
+
+    def _decode(self, peer: Peer, data: bytes | bytearray) -> Call:
+        call = Call(peer)
+        try:
+            body = wire.parse(data)
+            call.id = wire.take_id(body)
+            call.name = wire.take_type(body)
+            wire.refuse_nul(data, body)
+            op = REGISTRY.get(call.name)
+            if op is None:
+                raise UnknownOp(field="type", name=call.name[:64])
+            if op.takes_client_id:
+                call.client_id = wire.take_client_id(body)
+                if call.client_id is not None:
+                    call.digest = _digest(op, body)
+            call.request = op.schema.convert(body, owner=op.name)
+            call.op = op
+            call.lane = op.lane_for(call.request)
+        except ChatError as error:
+            call.error = error
+        return call
+
+    # Gate
+
+    def _begin(self, call: Call) -> None:
+        peer, op = call.peer, call.op
+        peer.session.begin(call.lane, exclusive=call.exclusive)
+        try:
+            wait = peer.bucket.take(self.clock())
+            if wait:
+                raise TooFast(retry_after_ms=int(wait * 1000) + 1)
+            if op is None or call.error is not None:
+                raise call.error or AssertionError("a call has an op or an error")
+            peer.session.refuse(op)
+            if op.rate is not None:
+                self._limit(op.rate, peer)
+            if op.before is not None:
+                self._spawn(self._prepare(call, op))
+            elif call.lane == "here":
+                self._succeed(call, drive(self._execute(call, NoTransaction())))
+            else:
+                self._submit(call, ())
+        except Exception as error:
+            self._fail(call, error)
+
+    def _limit(self, rate: Rate, peer: Peer) -> None:
+        key = peer.address if rate == "account" else peer.session.identity.user_id
+        wait = self._rates[rate].take(key, self.clock())
+        if wait:
+            raise TooFast(retry_after_ms=int(wait * 1000) + 1)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _prepare(self, call: Call, op: Op) -> None:
+        """The part of an op that waits: hashing, backing off. Then its transaction."""
+        try:
+            if call.client_id is not None:
+                replayed = await self.in_reader(call.peer, self._replay, call)
+                if replayed is not None:
+                    self._finish(call, replayed)
+                    return
+            if op.before is None:
+                raise AssertionError("only an op with a `before` is prepared")
+            given = await op.before(Before(self, call), call.request)
+            self._submit(call, (given,))
+        except Exception as error:
+            self._finish(call, error)
+
+    # Transaction
+
+    def _submit(self, call: Call, given: tuple[Any, ...]) -> None:
+        job = Job(
+            lambda transaction: self._execute(call, transaction, given),
+            lambda job: self._finish(call, job.result if job.error is None else job.error),
+        )
+        if call.lane == "write":
+            self._database.write(job)
+        else:
+            self._database.read(job, call.peer.number)
+
+    def context(self, transaction: Transaction, peer: Peer | None, client_id: str | None = None) -> Context:
+        """A context in which an op, or a part of one, runs; without a peer it is nobody's."""
+        return Context(
+            db=transaction,
+            config=self.config,
+            identity=peer.session.identity if peer is not None else NOBODY,
+            now=time.time_ns() // 1_000_000,
+            is_online=lambda user_id: bool(self._hub.of(user_id)),
+            client_id=client_id,
+        )
+
+    async def _execute(self, call: Call, transaction: Transaction, given: tuple[Any, ...] = ()) -> Any:
+        """The op itself, in its transaction: access, function, and the memory of its answer."""
+        op = call.op
+        if op is None:
+            raise AssertionError("a call that is executed has an op")
+        ctx = call.context = self.context(transaction, call.peer, call.client_id)
+        if call.client_id is not None:
+            replayed = await self._replay(ctx, call)
+            if replayed is not None:
+                return replayed
+        at = await op.needs.check(ctx, call.request)
+        if at is not None:
+            given = (at,)
+        data = await op.function(ctx, call.request, *given)
+        if call.client_id is not None:
+            await ctx.db.run(
+                ANSWER,
+                user_id=ctx.user_id,
+                client_id=call.client_id,
+                digest=call.digest,
+                reply=orjson.dumps(data).decode(),
+            )
+        return data
+
+    async def _replay(self, ctx: Context, call: Call) -> Replayed | None:
+        answered = await ctx.db.one(ANSWERED, user_id=ctx.user_id, client_id=call.client_id)
+        if answered is None:
+            return None
+        if answered["digest"] != call.digest:
+            raise Conflict(field="client_id")
+        return Replayed(answered["reply"])
+
+    async def in_reader(
+        self,
+        peer: Peer,
+        function: Callable[Concatenate[Context, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """The result of a function in a transaction that only reads, on a peer's behalf."""
+        result: T = await result_of(
+            lambda job: self._database.read(job, peer.number),
+            lambda transaction: _awaited(function(self.context(transaction, peer), *args, **kwargs)),
+        )
+        return result
+
+    async def in_writer(
+        self,
+        function: Callable[Concatenate[Context, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """The result of a function in a transaction of its own, on nobody's behalf."""
+        result: T = await result_of(
+            self._database.write,
+            lambda transaction: _awaited(function(self.context(transaction, None), *args, **kwargs)),
+        )
+        return result
+
+    # Reply and events
+
+    def _finish(self, call: Call, result: Any) -> None:
+        """What came of a call that had to wait; then what waited for it."""
+        if isinstance(result, BaseException):
+            self._fail(call, result)
+        else:
+            self._succeed(call, result)
+        peer = call.peer
+        if peer.waiting is not None or peer.backlog:
+            self._advance(peer)
+
+    def _succeed(self, call: Call, data: Any) -> None:
+        peer, op, ctx = call.peer, call.op, call.context
+        if op is None:
+            raise AssertionError("only an op succeeds")
+        if isinstance(data, Replayed):
+            peer.send(self._reply(call, op, data.data))
+            peer.session.end()
+            return
+        if ctx is None:
+            raise AssertionError("an op that ran has a context")
+        try:
+            if ctx.authenticated is not None:
+                self.welcome(peer, ctx.authenticated, ctx.speaks or "en")
+        except ChatError as error:
+            self._fail(call, error)
+        else:
+            if ctx.speaks is not None:
+                peer.session.lang = ctx.speaks
+            peer.send(self._reply(call, op, data))
+            peer.session.end()
+            if call.welcomed:
+                peer.hold(False)
+        self.publish(ctx, peer)
+
+    def _reply(self, call: Call, op: Op, data: Any) -> Outgoing:
+        return Outgoing(wire.encode_reply(op.name, call.id, op.done.speak(call.peer.session.lang), data))
+
+    def _fail(self, call: Call, error: BaseException) -> None:
+        if not isinstance(error, ChatError):
+            error_id = secrets.token_hex(4)
+            log.error("error %s in op %s", error_id, call.name, exc_info=error)
+            error = Internal(error_id=error_id)
+        peer, session = call.peer, call.peer.session
+        if call.welcomed:
+            self.part(peer)
+        peer.send(Outgoing(wire.encode_failure(call.name, call.id, error, session.lang)))
+        session.end()
+        if call.welcomed:
+            peer.hold(False)
+
+    def publish(self, ctx: Context, peer: Peer | None) -> None:
+        """Tell everyone concerned what a durable transaction did. `peer` is the connection that asked."""
+        for emitted in ctx.emitted:
+            name = events.NAMES[type(emitted.data)]
+            payload: Outgoing | None = None
+            own: Outgoing | None = None
+            for user_id in emitted.to:
+                for listener in self._hub.of(user_id):
+                    if listener is peer and not emitted.echo:
+                        continue
+                    if user_id == emitted.author_id and emitted.own is not None:
+                        own = own or _event(name, emitted.conversation_id, emitted.seq, emitted.own)
+                        listener.hear(own)
+                    else:
+                        payload = payload or _event(name, emitted.conversation_id, emitted.seq, emitted.data)
+                        listener.hear(payload)
+        for session_id in ctx.ended:
+            for listener in self._hub.of_session(ctx.user_id, session_id):
+                if listener is peer:
+                    self.part(peer)
+                else:
+                    listener.close(SESSION_ENDED, "this session was ended: log in again")
+
+    # Identity
+
+    def welcome(self, peer: Peer, identity: Identity, lang: Language) -> None:
+        """The peer is this user. Raises `TooManyConnections`."""
+        if peer.session.state is State.CLOSED:
+            return
+        if len(self._hub.of(identity.user_id)) >= self.config.server.connections_per_user:
+            raise TooManyConnections
+        peer.session.authenticated(identity, lang)
+        self._hub.add(identity.user_id, peer)
+        peer.recognized(True)
+
+    def part(self, peer: Peer) -> None:
+        """The peer is nobody any more."""
+        if peer.session.state is not State.USER:
+            return
+        self._hub.remove(peer.session.identity.user_id, peer)
+        peer.session.signed_out()
+        peer.recognized(False)
+
+    def gone(self, peer: Peer) -> None:
+        """The peer's connection is lost or being closed: it hears nothing more, and nothing it asks for is begun."""
+        session = peer.session
+        peer.backlog = peer.waiting = None
+        if session.state is State.USER:
+            identity = session.identity
+            self._hub.remove(identity.user_id, peer)
+            if not self._hub.of(identity.user_id):
+                self._spawn(self._note_absence(identity))
+        session.closed()
+
+    async def _note_absence(self, identity: Identity) -> None:
+        try:
+            await self.in_writer(_went_away, identity)
+        except Exception:
+            log.exception("user %d's absence was not noted", identity.user_id)
+
+    async def settle(self) -> None:
+        """Wait until the ops that have begun are done."""
+        await self._database.idle()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+            await self._database.idle()
+
+
+LAST_SEEN = query("/* dispatch.last_seen */ UPDATE users SET last_seen_at = :now WHERE id = :user_id")
+LAST_USED = query("/* dispatch.last_used */ UPDATE sessions SET last_used_at = :now WHERE id = :session_id")
+
+
+async def _went_away(ctx: Context, identity: Identity) -> None:
+    await ctx.db.run(LAST_SEEN, user_id=identity.user_id, now=ctx.now)
+    await ctx.db.run(LAST_USED, session_id=identity.session_id, now=ctx.now)
+
+
+def _event(name: str, conversation_id: int, seq: int | None, data: Any) -> Outgoing:
+    return Outgoing(wire.encode_event(name, conversation_id, seq, data))
+
+
+def _digest(op: Op, body: dict[str, Any]) -> bytes:
+    # Secrets stay out: a fast hash of a password must not lie in the database.
+    told = {name: value for name, value in body.items() if name not in op.schema.secrets}
+    return hashlib.blake2b(orjson.dumps([op.name, told], option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+
+
+async def _awaited(result: Awaitable[T]) -> T:
+    return await result
+
+
+class Before(Outside):
+    """What an op's `before` is given: the dispatcher, on behalf of one call."""
+
+    def __init__(self, dispatcher: Dispatcher, call: Call) -> None:
+        self._dispatcher = dispatcher
+        self._call = call
+        self.config = dispatcher.config
+        self.passwords = dispatcher.passwords
+        self.guards = dispatcher.guards
+        self.identity = call.peer.session.identity
+        self.address = call.peer.address
+
+    @property
+    def now(self) -> float:
+        return self._dispatcher.clock()
+
+    async def read(
+        self, function: Callable[Concatenate[Context, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self._dispatcher.in_reader(self._call.peer, function, *args, **kwargs)
+
+    async def write(
+        self, function: Callable[Concatenate[Context, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self._dispatcher.in_writer(function, *args, **kwargs)
+
+    def authenticate(self, identity: Identity, lang: Language) -> None:
+        self._dispatcher.welcome(self._call.peer, identity, lang)
+        self._call.peer.hold(True)
+        self._call.welcomed = True

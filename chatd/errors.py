@@ -1,0 +1,239 @@
+"""What can go wrong, one class per wire code.
+
+Only a `ChatError` reaches a client. `code` is for programs and never changes once released;
+the texts are for people, in English and Chinese, and may name details given to the constructor.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, NamedTuple
+
+Lang = Literal["en", "zh"]
+
+
+class Phrase(NamedTuple):
+    """A text for people in the languages chatd speaks."""
+
+    en: str
+    zh: str
+
+    def speak(self, lang: Lang) -> str:
+        return self.zh if lang == "zh" else self.en
+
+
+class ChatError(Exception):
+    """An error that a client may see.
+
+    `field` names the request's field at fault; `retry_after_ms` says when a `temporary` error may be gone.
+    """
+
+    code: ClassVar[str]
+    says: ClassVar[Phrase]
+    temporary: ClassVar[bool] = False
+
+    def __init__(self, *, field: str | None = None, retry_after_ms: int | None = None, **details: str | Phrase) -> None:
+        super().__init__(self.code)
+        self.field = field
+        self.retry_after_ms = retry_after_ms
+        self.details = details
+
+    def message(self, lang: Lang) -> str:
+        words = {
+            name: value.speak(lang) if isinstance(value, Phrase) else value for name, value in self.details.items()
+        }
+        return self.says.speak(lang).format(field=self.field, **words)
+
+    def __str__(self) -> str:
+        return self.message("en")
+
+
+# The frame itself
+
+
+class InvalidJson(ChatError):
+    """The frame is not JSON (RFC 8259), or nests too deeply."""
+
+    code = "invalid_json"
+    says = Phrase("The frame is not valid JSON: {reason}.", "该帧不是有效的 JSON：{reason}。")
+
+
+class InvalidFrame(ChatError):
+    """The frame is JSON, but not an object with a `type`."""
+
+    code = "invalid_frame"
+    says = Phrase("The frame must be {expected}.", "该帧必须是{expected}。")
+
+
+class UnknownOp(ChatError):
+    """`type` names no op."""
+
+    code = "unknown_op"
+    says = Phrase(
+        'There is no op "{name}". Ask {{"type":"help"}} for the list.',
+        '没有名为“{name}”的操作。发送 {{"type":"help"}} 可查看列表。',
+    )
+
+
+class Invalid(ChatError):
+    """A field has the wrong type, a value out of range, is missing or unknown."""
+
+    code = "invalid"
+    says = Phrase("{field} {expected}.", "{field} {expected}。")
+
+
+class TooFast(ChatError):
+    """A rate limit."""
+
+    code = "rate_limited"
+    says = Phrase("Too fast. Please wait a moment.", "操作太频繁，请稍后再试。")
+    temporary = True
+
+
+class TooManyConnections(ChatError):
+    """The user has as many live connections as `[server] connections_per_user` allows."""
+
+    code = "too_many_connections"
+    says = Phrase("This account has too many open connections.", "该账号的连接数过多。")
+    temporary = True
+
+
+class Busy(ChatError):
+    """More work is waiting than the daemon will queue."""
+
+    code = "busy"
+    says = Phrase("The server is busy. Please try again.", "服务器繁忙，请重试。")
+    temporary = True
+
+
+class Unavailable(ChatError):
+    """The database did not accept the change; nothing of it was kept."""
+
+    code = "unavailable"
+    says = Phrase("The server could not store this. Nothing was changed.", "服务器无法保存，未做任何更改。")
+    temporary = True
+
+
+class Internal(ChatError):
+    """A defect of chatd. The id stands in the server's log beside the traceback."""
+
+    code = "internal"
+    says = Phrase("Internal error {error_id}.", "内部错误 {error_id}。")
+
+
+# Who is asking
+
+
+class Unauthenticated(ChatError):
+    """The op needs an identity: `signup`, `login` or `auth` first."""
+
+    code = "unauthenticated"
+    says = Phrase("Please sign up, log in or authenticate first.", "请先注册、登录或认证。")
+
+
+class AlreadyAuthenticated(ChatError):
+    """This connection has an identity already; `logout` first."""
+
+    code = "already_authenticated"
+    says = Phrase("This connection is already logged in as {username}.", "此连接已登录为 {username}。")
+
+
+class BadCredentials(ChatError):
+    """Unknown user or wrong password: which of them is not told."""
+
+    code = "bad_credentials"
+    says = Phrase("Wrong username or password.", "用户名或密码错误。")
+
+
+class BadToken(ChatError):
+    """The token is unknown, expired or revoked."""
+
+    code = "bad_token"
+    says = Phrase("This token is not valid. Please log in again.", "令牌无效，请重新登录。")
+
+
+class AccountDisabled(ChatError):
+    """The credentials are right, but an administrator has disabled the account."""
+
+    code = "account_disabled"
+    says = Phrase("This account is disabled.", "该账号已被停用。")
+
+
+class SignupClosed(ChatError):
+    """`[accounts] signup` is closed."""
+
+    code = "signup_closed"
+    says = Phrase("Sign-up is closed on this server.", "本服务器未开放注册。")
+
+
+class UsernameTaken(ChatError):
+    """Another account has this username (compared NFKC-casefolded)."""
+
+    code = "username_taken"
+    says = Phrase("The username {username} is taken.", "用户名 {username} 已被占用。")
+
+
+class EmailTaken(ChatError):
+    """Another account has this email address."""
+
+    code = "email_taken"
+    says = Phrase("This email address is in use.", "该邮箱已被使用。")
+
+
+# Things and people
+
+
+class NotFound(ChatError):
+    """It does not exist, or you may not know that it does: the two look the same."""
+
+    code = "not_found"
+    says = Phrase("Not found.", "未找到。")
+
+
+class Conflict(ChatError):
+    """This `client_id` was used before with another request."""
+
+    code = "conflict"
+    says = Phrase("This client_id was already used for another request.", "该 client_id 已用于其他请求。")
+
+
+class NotFriends(ChatError):
+    """`[messages] direct = friends`, and you are not."""
+
+    code = "not_friends"
+    says = Phrase("You and {username} are not friends.", "您和 {username} 还不是好友。")
+
+
+class AlreadyFriends(ChatError):
+    """The friendship exists."""
+
+    code = "already_friends"
+    says = Phrase("You and {username} are friends already.", "您和 {username} 已经是好友。")
+
+
+class RequestsClosed(ChatError):
+    """The user's `friend_policy` is `closed`."""
+
+    code = "requests_closed"
+    says = Phrase("{username} accepts no friend requests.", "{username} 不接受好友申请。")
+
+
+class Unreachable(ChatError):
+    """The user receives no messages from you; why is not told."""
+
+    code = "unreachable"
+    says = Phrase("{username} cannot be reached.", "无法联系 {username}。")
+
+
+class Blocked(ChatError):
+    """You have blocked this user: `unblock` first."""
+
+    code = "blocked"
+    says = Phrase("You have blocked {username}.", "您已屏蔽 {username}。")
+
+
+def _tree(root: type[ChatError]) -> dict[str, type[ChatError]]:
+    return {cls.code: cls for cls in root.__subclasses__()}
+
+
+BY_CODE: dict[str, type[ChatError]] = _tree(ChatError)
+"""Every error a client can see, by its wire code."""

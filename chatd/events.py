@@ -1,0 +1,133 @@
+"""What happened, as clients hear it.
+
+A durable event is an entry in the log of the conversation it names: it carries `conversation_id` and `seq`,
+live and in `sync` alike. A `receipt` carries a pointer instead. Pure data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal, TypeVar
+
+from chatd.wire import Time
+
+T = TypeVar("T")
+
+EVENTS: dict[str, type[Any]] = {}
+"""Every event by its name on the wire."""
+
+
+def event(name: str) -> Any:
+    """Register a dataclass as the data of the event `name`. Raises TypeError for a duplicate or missing docstring."""
+
+    def register(data: type[T]) -> type[T]:
+        if name in EVENTS or not data.__doc__:
+            raise TypeError(f"event {name}: registered twice, or without a docstring")
+        EVENTS[name] = data
+        return data
+
+    return register
+
+
+def name_of_type(data: type[Any]) -> str:
+    """The wire's name of an event. Raises TypeError for what is no event."""
+    for name, known in EVENTS.items():
+        if known is data:
+            return name
+    raise TypeError(f"{data.__name__} is no event")
+
+
+@event("message")
+@dataclasses.dataclass(frozen=True, slots=True)
+class Message:
+    """Somebody wrote. `client_id` is there for the sender's own devices only; `to_user_id` in direct conversations."""
+
+    message_id: int
+    from_user_id: int
+    from_username: str
+    to_user_id: int | None
+    kind: str
+    content: str
+    created_at: Time
+    client_id: str | None = None
+
+
+@event("friend_request")
+@dataclasses.dataclass(frozen=True, slots=True)
+class FriendRequest:
+    """A friend request was made or answered; stands in the `self` log of both."""
+
+    request_id: int
+    from_user_id: int
+    from_username: str
+    to_user_id: int
+    to_username: str
+    note: str
+    status: Literal["pending", "accepted", "rejected"]
+    created_at: Time
+
+
+@event("friend")
+@dataclasses.dataclass(frozen=True, slots=True)
+class Friend:
+    """A friendship began or ended, or its remark changed; stands in the `self` log of whom it concerns."""
+
+    state: Literal["added", "removed", "remark"]
+    user_id: int
+    username: str
+    direct_conversation_id: int | None = None
+    remark: str | None = None
+
+
+@event("block")
+@dataclasses.dataclass(frozen=True, slots=True)
+class Block:
+    """I blocked or unblocked somebody; stands in my `self` log alone."""
+
+    user_id: int
+    username: str
+    blocked: bool
+
+
+@event("conversation")
+@dataclasses.dataclass(frozen=True, slots=True)
+class Conversation:
+    """I am in a new conversation, `opened_id`; stands in my `self` log. Its first entry for me is `from_seq`."""
+
+    opened_id: int
+    kind: Literal["direct"]
+    peer_id: int
+    peer_username: str
+    from_seq: int
+
+
+@event("profile")
+@dataclasses.dataclass(frozen=True, slots=True)
+class Profile:
+    """I changed my profile or settings, on some device; stands in my `self` log. Ask `profile` for the new state."""
+
+    changed: tuple[str, ...]
+
+
+@event("session")
+@dataclasses.dataclass(frozen=True, slots=True)
+class Session:
+    """One of my sessions began or ended; stands in my `self` log."""
+
+    action: Literal["opened", "ended"]
+    session_id: int
+    device: str | None
+
+
+@event("receipt")
+@dataclasses.dataclass(frozen=True, slots=True)
+class Receipt:
+    """A member's pointers moved. Not in the log: `sync` gives the pointers as they stand."""
+
+    user_id: int
+    read_seq: int
+    delivered_seq: int
+
+
+NAMES = {data: name for name, data in EVENTS.items()}
+"""The wire's name of each event."""

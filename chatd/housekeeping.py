@@ -1,0 +1,58 @@
+"""What the daemon does by itself: ending sessions that lie idle, and noticing what another process has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from chatd.context import Context
+from chatd.db.query import query
+from chatd.db.sqlite import Database
+from chatd.dispatch import Dispatcher
+from chatd.hub import Hub
+from chatd.ops.accounts import touch_sessions
+from chatd.peer import SESSION_ENDED
+
+log = logging.getLogger("chatd.housekeeping")
+
+HOUR = 3600.0
+DAY_MS = 24 * 3600 * 1000
+
+VALID = query(
+    """/* housekeeping.valid */
+    SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id IN :ids AND u.disabled_at IS NULL
+    """
+)
+EXPIRE = query("/* housekeeping.expire */ DELETE FROM sessions WHERE last_used_at <= :oldest")
+
+
+async def _valid(ctx: Context, session_ids: list[int]) -> set[int]:
+    return {row["id"] for row in await ctx.db.all(VALID, ids=session_ids)}
+
+
+async def _tidy(ctx: Context, live: list[int]) -> None:
+    await touch_sessions(ctx, live)
+    await ctx.db.run(EXPIRE, oldest=ctx.now - ctx.config.accounts.idle_days * DAY_MS)
+
+
+async def keep_house(dispatcher: Dispatcher, database: Database, hub: Hub, *, second: float = 1.0) -> None:
+    """Until cancelled: every hour tidy the sessions, every second look whether another process ended one.
+
+    The commands `chatd user disable` and `chatd user passwd` write to the database beside the running daemon.
+    """
+    loop = asyncio.get_running_loop()
+    tidy_at = loop.time()
+    while True:
+        try:
+            if loop.time() >= tidy_at:
+                tidy_at = loop.time() + HOUR
+                await dispatcher.in_writer(_tidy, sorted(hub.session_ids()))
+            if await database.changed_outside():
+                live = sorted(hub.session_ids())
+                valid = await dispatcher.in_writer(_valid, live)
+                for listener in hub:
+                    if listener.session.identity.session_id not in valid:
+                        listener.close(SESSION_ENDED, "this session was ended: log in again")
+        except Exception:
+            log.exception("housekeeping failed; it goes on")
+        await asyncio.sleep(second)

@@ -1,0 +1,176 @@
+"""The log: conversations as append-only sequences of entries, numbered without holes.
+
+This is where an entry gets its `seq`, is stored, and is handed over to be published after the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from chatd import events
+from chatd.context import Context, Row
+from chatd.db.query import query
+from chatd.wire import rfc3339
+
+NEXT_SEQ = query(
+    """/* log.next_seq */
+    UPDATE conversations SET last_seq = last_seq + 1
+    WHERE low_id = :user_id AND high_id = :user_id RETURNING id, last_seq
+    """
+)
+NEXT_MESSAGE_SEQ = query(
+    """/* log.next_message_seq */
+    UPDATE conversations SET last_seq = last_seq + 1, last_message_seq = last_seq + 1, last_at = :now
+    WHERE id = :conversation_id RETURNING last_seq
+    """
+)
+APPEND = query(
+    """/* log.append */
+    INSERT INTO entries (conversation_id, seq, event, user_id, data, created_at)
+    VALUES (:conversation_id, :seq, :event, :user_id, :data, :now)
+    """
+)
+POST = query(
+    """/* log.post */
+    INSERT INTO entries (conversation_id, seq, event, user_id, client_id, kind, content, created_at)
+    VALUES (:conversation_id, :seq, 'message', :user_id, :client_id, :kind, :content, :now) RETURNING id
+    """
+)
+OPEN = query(
+    """/* log.open */
+    INSERT INTO conversations (kind, low_id, high_id, last_at, created_at)
+    VALUES (:kind, :low_id, :high_id, :now, :now) ON CONFLICT DO NOTHING RETURNING id
+    """
+)
+JOIN = query(
+    """/* log.join */
+    INSERT INTO members (conversation_id, user_id, from_seq, joined_at, moved_at)
+    VALUES (:conversation_id, :user_id, :from_seq, :now, :now)
+    """
+)
+
+
+async def append_for(ctx: Context, user_id: int, data: Any) -> None:
+    """Append an event to the user's own (`self`) log: the place of what concerns one user alone."""
+    row = await ctx.db.one(NEXT_SEQ, user_id=user_id)
+    if row is None:
+        raise LookupError(f"user {user_id} has no self conversation")
+    conversation_id, seq = row["id"], row["last_seq"]
+    await ctx.db.run(
+        APPEND,
+        conversation_id=conversation_id,
+        seq=seq,
+        event=events.NAMES[type(data)],
+        user_id=ctx.user_id or user_id,
+        data=orjson.dumps(data).decode(),
+        now=ctx.now,
+    )
+    ctx.emit(data, conversation_id=conversation_id, seq=seq, to=(user_id,))
+
+
+async def post(ctx: Context, *, conversation_id: int, kind: str, content: str, peer_id: int | None) -> tuple[int, int]:
+    """Append a message, and publish it to both members. Returns its (message_id, seq).
+
+    The connection that sent it hears no event: its reply carries the same `seq`.
+    """
+    advanced = await ctx.db.one(NEXT_MESSAGE_SEQ, conversation_id=conversation_id, now=ctx.now)
+    if advanced is None:
+        raise LookupError(f"conversation {conversation_id} does not exist")
+    seq: int = advanced["last_seq"]
+    stored = await ctx.db.one(
+        POST,
+        conversation_id=conversation_id,
+        seq=seq,
+        user_id=ctx.user_id,
+        client_id=ctx.client_id,
+        kind=kind,
+        content=content,
+        now=ctx.now,
+    )
+    if stored is None:
+        raise LookupError("the message was not stored")
+    message_id: int = stored["id"]
+
+    def heard_with(client_id: str | None) -> events.Message:
+        return events.Message(
+            message_id=message_id,
+            from_user_id=ctx.user_id,
+            from_username=ctx.identity.username,
+            to_user_id=peer_id,
+            kind=kind,
+            content=content,
+            created_at=rfc3339(ctx.now),
+            client_id=client_id,
+        )
+
+    ctx.emit(
+        heard_with(None),
+        own=heard_with(ctx.client_id) if ctx.client_id is not None else None,
+        conversation_id=conversation_id,
+        seq=seq,
+        to=(ctx.user_id,) if peer_id is None else (peer_id, ctx.user_id),
+        echo=False,
+    )
+    return message_id, seq
+
+
+async def open_self(ctx: Context, user_id: int) -> int:
+    """Make the log of a new user. Returns its conversation's id."""
+    return await _open(ctx, kind="self", members=(user_id, user_id))
+
+
+async def open_direct(ctx: Context, peer: Row) -> int:
+    """Make the conversation of the asker and another user, and tell both. Returns its id."""
+    me, peer_id = ctx.user_id, peer["id"]
+    conversation_id = await _open(ctx, kind="direct", members=(me, peer_id))
+    for user_id, other_id, other in ((me, peer_id, peer["username"]), (peer_id, me, ctx.identity.username)):
+        opened = events.Conversation(
+            opened_id=conversation_id, kind="direct", peer_id=other_id, peer_username=other, from_seq=1
+        )
+        await append_for(ctx, user_id, opened)
+    return conversation_id
+
+
+async def _open(ctx: Context, *, kind: str, members: tuple[int, int]) -> int:
+    low_id, high_id = sorted(members)
+    row = await ctx.db.one(OPEN, kind=kind, low_id=low_id, high_id=high_id, now=ctx.now)
+    if row is None:
+        raise LookupError(f"the conversation of {members} exists already")
+    for user_id in sorted(set(members)):
+        await ctx.db.run(JOIN, conversation_id=row["id"], user_id=user_id, from_seq=1, now=ctx.now)
+    return int(row["id"])
+
+
+# Reading it
+
+AFTER = query(
+    """/* log.after */
+    SELECT e.id, e.seq, e.event, e.user_id, u.username, e.client_id, e.kind, e.content, e.data, e.created_at
+    FROM entries e JOIN users u ON u.id = e.user_id
+    WHERE e.conversation_id = :conversation_id AND e.seq > :seq ORDER BY e.seq LIMIT :most
+    """
+)
+
+
+async def after(ctx: Context, *, conversation_id: int, seq: int, most: int) -> Sequence[Row]:
+    """At most `most` entries of a log that come after `seq`, in order."""
+    return await ctx.db.all(AFTER, conversation_id=conversation_id, seq=seq, most=most)
+
+
+def heard(row: Row, *, viewer_id: int, peer_id: int | None) -> Any:
+    """The data of the event that a stored entry is, as the viewer would have heard it live."""
+    if row["event"] != "message":
+        return orjson.Fragment(row["data"])
+    return events.Message(
+        message_id=row["id"],
+        from_user_id=row["user_id"],
+        from_username=row["username"],
+        to_user_id=peer_id if row["user_id"] == viewer_id else (viewer_id if peer_id is not None else None),
+        kind=row["kind"],
+        content=row["content"],
+        created_at=rfc3339(row["created_at"]),
+        client_id=row["client_id"] if row["user_id"] == viewer_id else None,
+    )

@@ -1,0 +1,144 @@
+"""The registry of ops: one decorator, from which come decoder, gate, rate limit, help and reference.
+
+An op is a request dataclass (its docstring says what it does), the SQL beside it, and one coroutine:
+
+    @op(reply=Sent, done=Phrase("sent", "已发送"), needs=Member(may="post"), rate="chat", example={…})
+    async def send(ctx: Context, request: Send, at: Membership) -> Sent: …
+
+It awaits nothing but `ctx.db`: on SQLite it is run to its end inside the database's thread. What must not happen
+there (hashing, waiting) goes into `before`, a coroutine that runs on the loop first and whose result the op is given.
+Pure: whatever is ambiguous or undocumented is refused at import.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, is_dataclass
+from typing import Any, Literal, Protocol
+
+from chatd.errors import ChatError, Phrase
+from chatd.events import name_of_type
+from chatd.wire import Schema
+
+Lane = Literal["write", "read", "here"]
+"""Where an op runs: the writer's transaction, a reader's, or on the loop without any."""
+
+Rate = Literal["chat", "social", "account"]
+"""Which token bucket an op draws from, besides the connection's own."""
+
+Asks = Literal["anyone", "guest", "user"]
+"""Whose connection may ask; session.py holds the table."""
+
+Function = Callable[..., Awaitable[Any]]
+
+
+class Access(Protocol):
+    """Who may ask for an op. `check` runs in the op's own transaction; a result other than None is given to it."""
+
+    @property
+    def asks(self) -> Asks: ...
+
+    @property
+    def raises(self) -> Sequence[type[ChatError]]: ...
+
+    @property
+    def gives(self) -> type[Any] | None: ...
+
+    async def check(self, ctx: Any, request: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Op:
+    """Everything chatd knows of one op."""
+
+    name: str
+    schema: Schema
+    reply: type[Any]
+    function: Function
+    done: Phrase
+    needs: Access
+    before: Function | None
+    lane: Lane
+    write_when: str | None
+    rate: Rate | None
+    emits: tuple[str, ...]
+    raises: tuple[type[ChatError], ...]
+    example: dict[str, Any]
+    doc: str
+
+    @property
+    def takes_client_id(self) -> bool:
+        """Whether a retry of the op is recognized. A guest has no (user, client_id) to be recognized by."""
+        return "write" in (self.lane, self.write_when and "write") and self.needs.asks == "user"
+
+    def lane_for(self, request: Any) -> Lane:
+        """Where this request runs."""
+        return "write" if self.write_when is not None and getattr(request, self.write_when) else self.lane
+
+
+REGISTRY: dict[str, Op] = {}
+"""Every op by its name on the wire."""
+
+
+def op(
+    *,
+    reply: type[Any],
+    done: Phrase,
+    needs: Access,
+    example: dict[str, Any],
+    lane: Lane = "write",
+    write_when: str | None = None,
+    before: Function | None = None,
+    rate: Rate | None = None,
+    emits: Sequence[type[Any]] = (),
+    raises: Sequence[type[ChatError]] = (),
+) -> Callable[[Function], Function]:
+    """Register a coroutine as the op of its name. Raises TypeError for what is ambiguous or undocumented.
+
+    `write_when` names a field that, where it is true, makes an op of the reader's lane one of the writer's.
+    """
+
+    def register(function: Function) -> Function:
+        name = function.__name__
+        parameters = list(inspect.signature(function).parameters)
+        hints = typing.get_type_hints(function)
+        given = [source for source in (needs.gives, before) if source is not None]
+        problems = {
+            "is registered twice": name in REGISTRY,
+            "must be a coroutine function": not inspect.iscoroutinefunction(function),
+            "takes (ctx, request) and what `needs` or `before` gives": len(parameters) != 2 + len(given),
+            "has both an access and a `before` that give something": len(given) > 1,
+            "needs a request dataclass": len(parameters) < 2 or not is_dataclass(hints.get(parameters[1])),
+            "must return the reply it declares": hints.get("return") is not reply or not is_dataclass(reply),
+            "emits from a reader": lane != "write" and write_when is None and bool(emits),
+        }
+        for problem, found in problems.items():
+            if found:
+                raise TypeError(f"op {name}: {problem}")
+        request = hints[parameters[1]]
+        doc = inspect.cleandoc(request.__doc__ or "")
+        if not doc or doc.startswith(f"{request.__name__}("):  # the signature that @dataclass puts where there is none
+            raise TypeError(f"op {name}: {request.__name__} has no docstring")
+        schema = Schema(request)
+        schema.convert(dict(example), owner=name)
+        REGISTRY[name] = Op(
+            name=name,
+            schema=schema,
+            reply=reply,
+            function=function,
+            done=done,
+            needs=needs,
+            before=before,
+            lane=lane,
+            write_when=write_when,
+            rate=rate,
+            emits=tuple(name_of_type(data) for data in emits),
+            raises=tuple(dict.fromkeys([*needs.raises, *raises])),
+            example=example,
+            doc=doc,
+        )
+        return function
+
+    return register

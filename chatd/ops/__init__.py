@@ -1,0 +1,9 @@
+"""One module per feature. Importing this package registers every op.
+
+The catalogue goes on: groups, receipts, presence, search, files, moments, calls and administration will each be one
+more module in this list.
+"""
+
+from chatd.ops import accounts, blocks, connection, conversations, friends, messages, profiles, sync
+
+__all__ = ["accounts", "blocks", "connection", "conversations", "friends", "messages", "profiles", "sync"]

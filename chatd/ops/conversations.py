@@ -1,0 +1,229 @@
+"""The conversations I am in, how far I have read in them, and how far the others have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chatd import events
+from chatd.access import Member, Membership, Self
+from chatd.context import Context, Row
+from chatd.db.query import query
+from chatd.errors import Phrase
+from chatd.op import op
+from chatd.pointers import move_pointers
+from chatd.wire import Id, Limit, Name, Seq, Time, milliseconds, rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class Conversations:
+    """My conversations, the one with the newest message first.
+
+    The next page begins after the last conversation of this one: give its `last_at` and `conversation_id`.
+    """
+
+    before_last_at: Time | None = None
+    before_conversation_id: Id | None = None
+    limit: Limit = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    user_id: int
+    username: str
+    nickname: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastMessage:
+    id: int
+    seq: int
+    from_user_id: int
+    content: str
+    kind: str
+    created_at: Time
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationInfo:
+    """`peer` is null in notes to self; the peer's pointers are null where receipts are off."""
+
+    conversation_id: int
+    kind: str
+    peer: Peer | None
+    last_seq: int
+    last_at: Time
+    last_message: LastMessage | None
+    unread_count: int
+    read_seq: int
+    delivered_seq: int
+    peer_read_seq: int | None
+    peer_delivered_seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationList:
+    """`unread_count` stops at 1000."""
+
+    conversations: tuple[ConversationInfo, ...]
+    more: bool
+
+
+CONVERSATIONS = query(
+    """/* conversations.list */
+    SELECT i.*, e.id AS message_id, e.seq AS message_seq, e.user_id AS author_id, e.content, e.kind AS message_kind,
+           e.created_at AS message_at
+    FROM inbox i
+    LEFT JOIN entries e ON e.conversation_id = i.conversation_id AND e.seq = i.last_message_seq
+    WHERE i.user_id = :me AND (i.last_at < :before_at OR (i.last_at = :before_at AND i.conversation_id < :before_id))
+    ORDER BY i.last_at DESC, i.conversation_id DESC LIMIT :most
+    """
+)
+_END_OF_TIME = 2**62
+
+
+def _peer(row: Row) -> Peer | None:
+    if row["peer_id"] is None:
+        return None
+    return Peer(user_id=row["peer_id"], username=row["peer_username"], nickname=row["peer_nickname"])
+
+
+def _last_message(row: Row) -> LastMessage | None:
+    if row["message_id"] is None:
+        return None
+    return LastMessage(
+        id=row["message_id"],
+        seq=row["message_seq"],
+        from_user_id=row["author_id"],
+        content=row["content"],
+        kind=row["message_kind"],
+        created_at=rfc3339(row["message_at"]),
+    )
+
+
+@op(
+    reply=ConversationList,
+    done=Phrase("your conversations", "您的会话列表"),
+    needs=Self(),
+    lane="read",
+    example={"limit": 20},
+)
+async def conversations(ctx: Context, request: Conversations) -> ConversationList:
+    before_at = _END_OF_TIME
+    if request.before_last_at is not None:
+        before_at = milliseconds(request.before_last_at, field="before_last_at")
+    rows = await ctx.db.all(
+        CONVERSATIONS,
+        me=ctx.user_id,
+        before_at=before_at,
+        before_id=request.before_conversation_id or 0,
+        most=request.limit + 1,
+    )
+    found = tuple(
+        ConversationInfo(
+            conversation_id=row["conversation_id"],
+            kind=row["kind"],
+            peer=_peer(row),
+            last_seq=row["last_seq"],
+            last_at=rfc3339(row["last_at"]),
+            last_message=_last_message(row),
+            unread_count=row["unread_count"],
+            read_seq=row["read_seq"],
+            delivered_seq=row["delivered_seq"],
+            peer_read_seq=row["peer_read_seq"],
+            peer_delivered_seq=row["peer_delivered_seq"],
+        )
+        for row in rows[: request.limit]
+    )
+    return ConversationList(conversations=found, more=len(rows) > request.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadCount:
+    """How many messages I have not read, in all and per conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadIn:
+    conversation_id: int
+    unread_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadTotal:
+    """Conversations without unread messages are left out; the count of one stops at 1000."""
+
+    total: int
+    conversations: tuple[UnreadIn, ...]
+
+
+UNREAD = query(
+    """/* conversations.unread */
+    SELECT conversation_id, unread_count FROM inbox
+    WHERE user_id = :me AND last_message_seq > read_seq ORDER BY conversation_id
+    """
+)
+
+
+@op(reply=UnreadTotal, done=Phrase("unread messages", "未读消息数"), needs=Self(), lane="read", example={})
+async def unread_count(ctx: Context, request: UnreadCount) -> UnreadTotal:
+    rows = await ctx.db.all(UNREAD, me=ctx.user_id)
+    unread = tuple(
+        UnreadIn(conversation_id=row["conversation_id"], unread_count=row["unread_count"])
+        for row in rows
+        if row["unread_count"]
+    )
+    return UnreadTotal(total=sum(one.unread_count for one in unread), conversations=unread)
+
+
+# Pointers
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """I have read up to `seq`. The pointer never goes back, and never past the last entry."""
+
+    seq: Seq
+    conversation_id: Id | None = None
+    user: Name | None = None
+    user_id: Id | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pointers:
+    conversation_id: int
+    read_seq: int
+    delivered_seq: int
+
+
+@op(
+    reply=Pointers,
+    done=Phrase("read", "已读"),
+    needs=Member(),
+    emits=[events.Receipt],
+    example={"conversation_id": 2, "seq": 17},
+)
+async def read(ctx: Context, request: Read, at: Membership) -> Pointers:
+    read_seq, delivered_seq = await move_pointers(ctx, at, read_seq=request.seq)
+    return Pointers(conversation_id=at.conversation_id, read_seq=read_seq, delivered_seq=delivered_seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """This device has received everything up to `seq`."""
+
+    seq: Seq
+    conversation_id: Id | None = None
+    user: Name | None = None
+    user_id: Id | None = None
+
+
+@op(
+    reply=Pointers,
+    done=Phrase("delivered", "已送达"),
+    needs=Member(),
+    emits=[events.Receipt],
+    example={"conversation_id": 2, "seq": 17},
+)
+async def delivered(ctx: Context, request: Delivered, at: Membership) -> Pointers:
+    read_seq, delivered_seq = await move_pointers(ctx, at, delivered_seq=request.seq)
+    return Pointers(conversation_id=at.conversation_id, read_seq=read_seq, delivered_seq=delivered_seq)

@@ -1,0 +1,248 @@
+"""Writing and reading messages.
+
+What happens when a message is sent, from top to bottom: `Member` (access.py) looks whether the sender may write there,
+`send` below stores it as the next entry of the conversation's log (log.py), the writer commits, and then the reply and
+the event go out (dispatch.py). Groups, edits, recalls and reactions will stand in modules beside this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from chatd import events, log
+from chatd.access import Member, Membership, Self, membership
+from chatd.context import Context, Row
+from chatd.db.query import query
+from chatd.errors import Invalid, NotFound, Phrase
+from chatd.op import op
+from chatd.pointers import move_pointers
+from chatd.wire import PAGE_BYTES, Id, Limit, Name, Seq, Time, Utf8, fit, rfc3339
+
+Kind = Literal["text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write a message to a user or a conversation. The same client_id gives the same answer.
+
+    All devices of both sides hear it, the sender's other devices too. A message to myself is a note.
+    """
+
+    content: Annotated[str, Utf8(1, 8192)]
+    to_user: Name | None = None
+    to_user_id: Id | None = None
+    conversation_id: Id | None = None
+    kind: Kind = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Where the message stands. For the connection that sent it this is its entry in the log."""
+
+    message_id: int
+    conversation_id: int
+    seq: int
+    created_at: Time
+
+
+@op(
+    reply=Sent,
+    done=Phrase("sent", "已发送"),
+    needs=Member(may="post"),
+    rate="chat",
+    emits=[events.Message, events.Conversation],
+    example={"to_user": "bob", "content": "hi"},
+)
+async def send(ctx: Context, request: Send, at: Membership) -> Sent:
+    message_id, seq = await log.post(
+        ctx, conversation_id=at.conversation_id, kind=request.kind, content=request.content, peer_id=at.peer_id
+    )
+    return Sent(message_id=message_id, conversation_id=at.conversation_id, seq=seq, created_at=rfc3339(ctx.now))
+
+
+# Reading
+
+
+@dataclass(frozen=True, slots=True)
+class MessageInfo:
+    """A message as it stands. `is_read`: mine by the other, the other's by me."""
+
+    id: int
+    conversation_id: int
+    seq: int
+    from_user_id: int
+    from_username: str
+    to_user_id: int | None
+    content: str
+    kind: str
+    is_read: bool
+    created_at: Time
+    client_id: str | None
+
+
+def _info(row: Row, *, viewer_id: int, conversation_id: int, peer_id: int | None, is_read: bool) -> MessageInfo:
+    mine = row["user_id"] == viewer_id
+    return MessageInfo(
+        id=row["id"],
+        conversation_id=conversation_id,
+        seq=row["seq"],
+        from_user_id=row["user_id"],
+        from_username=row["username"],
+        to_user_id=None if peer_id is None else (peer_id if mine else viewer_id),
+        content=row["content"],
+        kind=row["kind"],
+        is_read=is_read,
+        created_at=rfc3339(row["created_at"]),
+        client_id=row["client_id"] if mine else None,
+    )
+
+
+def _page(rows: Sequence[Row], limit: int) -> tuple[Sequence[Row], bool]:
+    """As many of the rows as one page holds, and whether there are more."""
+    held = rows[: min(limit, fit([len(row["content"]) for row in rows], most=PAGE_BYTES))]
+    return held, len(held) < len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """Everything I have not read, oldest first. Marks it read only with `mark_read`."""
+
+    limit: Limit = 50
+    after_message_id: Id | None = None
+    mark_read: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """`count` is that of this page; `more` says that `after_message_id` has a next one."""
+
+    count: int
+    messages: tuple[MessageInfo, ...]
+    more: bool
+
+
+UNREAD = query(
+    """/* messages.unread */
+    SELECT e.id, e.conversation_id, e.seq, e.user_id, u.username, e.kind, e.content, e.client_id, e.created_at,
+           c.kind AS conversation_kind
+    FROM members m
+    JOIN conversations c ON c.id = m.conversation_id AND c.last_message_seq > m.read_seq
+    JOIN entries e ON e.conversation_id = c.id AND e.seq > m.read_seq
+    JOIN users u ON u.id = e.user_id
+    WHERE m.user_id = :me AND e.event = 'message' AND e.user_id <> :me AND e.id > :after
+    ORDER BY e.id LIMIT :most
+    """
+)
+
+
+@op(
+    reply=Unread,
+    done=Phrase("unread messages", "未读消息"),
+    needs=Self(),
+    lane="read",
+    write_when="mark_read",
+    emits=[events.Receipt],
+    example={"limit": 20},
+)
+async def get(ctx: Context, request: Get) -> Unread:
+    rows = await ctx.db.all(UNREAD, me=ctx.user_id, after=request.after_message_id or 0, most=request.limit + 1)
+    held, more = _page(rows, request.limit)
+    if request.mark_read:
+        newest = {row["conversation_id"]: row["seq"] for row in held}
+        for conversation_id, seq in newest.items():
+            await move_pointers(ctx, await membership(ctx, conversation_id), read_seq=seq)
+    messages = tuple(
+        _info(
+            row,
+            viewer_id=ctx.user_id,
+            conversation_id=row["conversation_id"],
+            peer_id=row["user_id"] if row["conversation_kind"] == "direct" else None,
+            is_read=request.mark_read,
+        )
+        for row in held
+    )
+    return Unread(count=len(messages), messages=messages, more=more)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A page of a conversation's messages, oldest first: the newest page, or the one before or after a `seq`."""
+
+    conversation_id: Id | None = None
+    user: Name | None = None
+    user_id: Id | None = None
+    before_seq: Seq | None = None
+    after_seq: Seq | None = None
+    limit: Limit = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`more` says that there are more in the direction asked for."""
+
+    conversation_id: int
+    messages: tuple[MessageInfo, ...]
+    more: bool
+
+
+BEFORE = query(
+    """/* messages.before */
+    SELECT e.id, e.seq, e.user_id, u.username, e.kind, e.content, e.client_id, e.created_at
+    FROM entries e JOIN users u ON u.id = e.user_id
+    WHERE e.conversation_id = :conversation_id AND e.seq < :seq AND e.seq >= :from_seq AND e.event = 'message'
+    ORDER BY e.seq DESC LIMIT :most
+    """
+)
+AFTER = query(
+    """/* messages.after */
+    SELECT e.id, e.seq, e.user_id, u.username, e.kind, e.content, e.client_id, e.created_at
+    FROM entries e JOIN users u ON u.id = e.user_id
+    WHERE e.conversation_id = :conversation_id AND e.seq > :seq AND e.seq >= :from_seq AND e.event = 'message'
+    ORDER BY e.seq LIMIT :most
+    """
+)
+PEER_READ = query(
+    "/* messages.peer_read */ SELECT read_seq FROM members WHERE conversation_id = :conversation_id AND user_id = :peer"
+)
+
+
+@op(
+    reply=Page,
+    done=Phrase("the history", "历史消息"),
+    needs=Member(),
+    lane="read",
+    raises=[NotFound],
+    example={"user": "bob", "limit": 20},
+)
+async def history(ctx: Context, request: History, at: Membership) -> Page:
+    if request.before_seq is not None and request.after_seq is not None:
+        raise Invalid(
+            field="after_seq", expected=Phrase("cannot be used together with before_seq", "不能与 before_seq 同时使用")
+        )
+    forward = request.after_seq is not None
+    start = request.after_seq if forward else request.before_seq
+    rows = await ctx.db.all(
+        AFTER if forward else BEFORE,
+        conversation_id=at.conversation_id,
+        seq=2**62 if start is None else start,
+        from_seq=at.from_seq,
+        most=request.limit + 1,
+    )
+    held, more = _page(rows, request.limit)
+    peer_read = 0
+    if at.peer_id is not None and at.shows_receipts:
+        pointer = await ctx.db.one(PEER_READ, conversation_id=at.conversation_id, peer=at.peer_id)
+        peer_read = pointer["read_seq"] if pointer is not None else 0
+    messages = tuple(
+        _info(
+            row,
+            viewer_id=ctx.user_id,
+            conversation_id=at.conversation_id,
+            peer_id=at.peer_id,
+            is_read=at.peer_id is None or row["seq"] <= (peer_read if row["user_id"] == ctx.user_id else at.read_seq),
+        )
+        for row in (held if forward else reversed(held))
+    )
+    return Page(conversation_id=at.conversation_id, messages=messages, more=more)

@@ -1,0 +1,100 @@
+"""A client as the dispatcher sees it, and one request of it on its way."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import orjson
+
+from chatd.context import Context
+from chatd.errors import ChatError
+from chatd.limits import Bucket
+from chatd.op import Lane, Op
+from chatd.session import Session
+from chatd.wire import Outgoing, RequestId
+
+BAD_PAYLOAD = 1007
+"""Close code: a text frame was not UTF-8 (RFC 6455, section 8.1)."""
+
+RESTART = 1012
+"""Close code: the daemon stops; come back in a moment (IANA: "Service Restart")."""
+
+TOO_SLOW = 1013
+"""Close code: this client reads too slowly; reconnect and sync (IANA: "Try Again Later")."""
+
+SESSION_ENDED = 4001
+"""Close code: the session was ended, its token is worth nothing any more; log in again."""
+
+
+class Peer:
+    """What the dispatcher needs of a client; `server.Connection` is one over a WebSocket."""
+
+    __slots__ = ("address", "backlog", "bucket", "number", "session", "waiting")
+
+    def __init__(self, *, number: int, address: str, bucket: Bucket) -> None:
+        self.number = number
+        self.address = address
+        self.bucket = bucket
+        self.session = Session()
+        self.waiting: Call | None = None
+        self.backlog: deque[bytes | bytearray] | None = None
+
+    def send(self, outgoing: Outgoing) -> None:
+        """Queue a reply."""
+        raise NotImplementedError
+
+    def hear(self, outgoing: Outgoing) -> None:
+        """Queue an event."""
+        raise NotImplementedError
+
+    def hold(self, held: bool) -> None:
+        """Hold events back, or let go those that were, so that none comes before the reply to `auth`."""
+        raise NotImplementedError
+
+    def pause(self, paused: bool) -> None:
+        """Stop or go on reading: more has come than may be under way."""
+        raise NotImplementedError
+
+    def recognized(self, known: bool) -> None:
+        """The connection has an identity now, or has none any more."""
+        raise NotImplementedError
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection (RFC 6455, section 7.4)."""
+        raise NotImplementedError
+
+
+class Call:
+    """One request on its way to its reply."""
+
+    __slots__ = (
+        "client_id", "context", "digest", "error", "id", "lane", "name", "op", "peer", "request", "welcomed"
+    )  # fmt: skip
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.id: RequestId = None
+        self.name: str | None = None
+        self.op: Op | None = None
+        self.lane: Lane = "here"
+        self.request: Any = None
+        self.client_id: str | None = None
+        self.digest = b""
+        self.error: ChatError | None = None
+        self.context: Context | None = None
+        self.welcomed = False
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether it must run alone on its connection: it may change who the connection is."""
+        return self.op is not None and self.op.before is not None
+
+
+class Replayed:
+    """The data of an earlier answer to the same client_id."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: str) -> None:
+        self.data = orjson.Fragment(data)

@@ -1,0 +1,478 @@
+"""The port: one asyncio.Protocol per connection over websockets' Sans-I/O `ServerProtocol`.
+
+No task belongs to a connection, and no timer: one sweep looks after the deadlines and the keepalive of all of them,
+and one flush per turn of the loop writes what each has queued.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import cast
+from urllib.parse import urlsplit
+
+from websockets.extensions import ServerExtensionFactory
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+from chatd import config, wire
+from chatd.dispatch import Dispatcher
+from chatd.limits import Bucket
+from chatd.peer import BAD_PAYLOAD, RESTART, TOO_SLOW, Peer
+from chatd.wire import Outgoing
+
+log = logging.getLogger("chatd.server")
+
+# websockets logs whole frames at DEBUG: passwords and tokens would be among them.
+_quiet = logging.getLogger("chatd.websockets")
+_quiet.setLevel(logging.WARNING)
+
+PATHS = frozenset({"/ws", "/ws/chat"})
+
+SWEEP = 0.5
+"""Seconds between two looks at every connection's deadline."""
+
+HELD = 1000
+"""The most events held back while `auth` reads what its client missed."""
+
+PING = Frame(Opcode.PING, b"").serialize(mask=False)
+
+PAGE = """This is chatd, a chat server. It speaks JSON over WebSocket at {scheme}://{host}/ws
+
+Try it:
+
+    npx wscat -c {scheme}://{host}/ws
+    > {{"type":"signup","username":"ada","password":"correct horse"}}
+    > {{"type":"help"}}
+"""
+
+
+_WHY = b"This is no request that chatd understands. It speaks WebSocket at /ws; GET / says more.\n"
+BAD_REQUEST = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(_WHY), _WHY)
+)
+
+
+class Phase(Enum):
+    """Where a connection stands between its first byte and its last."""
+
+    HANDSHAKE = auto()
+    GUEST = auto()
+    USER = auto()
+    CLOSING = auto()
+    LOST = auto()
+
+
+class Connection(Peer, asyncio.Protocol):
+    """One client's TCP connection: bytes in, frames out."""
+
+    __slots__ = (
+        "_ended",
+        "_fragments",
+        "_frames",
+        "_held",
+        "_pauses",
+        "_pinged",
+        "_queued",
+        "_server",
+        "_writable",
+        "deadline",
+        "heard",
+        "phase",
+        "protocol",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, server: Server) -> None:
+        now = server.loop.time()
+        super().__init__(number=server.next_number(), address="", bucket=Bucket(server.config.rates.ops, now))
+        self._server = server
+        self.protocol = ServerProtocol(
+            extensions=server.extensions, max_size=server.config.server.frame_bytes, logger=_quiet
+        )
+        self.phase = Phase.HANDSHAKE
+        self.heard = now
+        self.deadline = now + server.config.server.handshake_timeout
+        self._pinged = 0.0
+        self._frames: list[bytes] = []
+        self._queued = 0
+        self._writable = True
+        self._ended = False
+        self._held: list[Outgoing] | None = None
+        self._fragments: bytearray | None = None
+        self._pauses = 0
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        peername = transport.get_extra_info("peername")
+        self.address = peername[0] if peername else ""
+        self._server.made(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.phase = Phase.LOST
+        self._frames.clear()
+        self._held = None
+        self._server.dispatcher.gone(self)
+        self._server.lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.heard = self._server.loop.time()
+        protocol = self.protocol
+        protocol.receive_data(data)
+        for event in protocol.events_received():
+            if type(event) is Frame:
+                self._received(event)
+            elif type(event) is Request:
+                self._requested(event)
+        if protocol.writes:
+            if protocol.close_expected() and self.phase is not Phase.CLOSING:
+                self._leave()
+                if protocol.writes == [b""]:  # websockets gives no answer to what it could not parse
+                    protocol.writes = [BAD_REQUEST, b""]
+            self._send_protocol()
+
+    def eof_received(self) -> bool:
+        self.protocol.receive_eof()
+        return False
+
+    def pause_writing(self) -> None:
+        # Whoever does not read what it asked for may not ask for more.
+        self._writable = False
+        self._pause(1)
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._resume(1)
+        if self._frames or self._ended:
+            self._server.dirty(self)
+
+    # Frames in
+
+    def _received(self, frame: Frame) -> None:
+        if self.phase is not Phase.GUEST and self.phase is not Phase.USER:
+            return
+        opcode = frame.opcode
+        if opcode is Opcode.TEXT and frame.fin:
+            self._text(cast(bytes, frame.data))
+        elif opcode is Opcode.TEXT:
+            self._fragments = bytearray(frame.data)
+        elif opcode is Opcode.CONT and self._fragments is not None:
+            self._fragments += frame.data
+            if frame.fin:
+                whole, self._fragments = self._fragments, None
+                self._text(whole)
+        elif opcode is Opcode.BINARY:
+            self.close(1003, "text frames only")
+
+    def _text(self, payload: bytes | bytearray) -> None:
+        try:
+            self._server.dispatcher.receive(self, payload)
+        except wire.NotUtf8:
+            self.close(BAD_PAYLOAD, "text frames must be UTF-8")
+
+    def pause(self, paused: bool) -> None:
+        if paused:
+            self._pause(2)
+        else:
+            self._resume(2)
+
+    def _pause(self, reason: int) -> None:
+        if not self._pauses and self.phase is not Phase.CLOSING:
+            self.transport.pause_reading()
+        self._pauses |= reason
+
+    def _resume(self, reason: int) -> None:
+        if self._pauses == reason and not self.transport.is_closing():
+            self.transport.resume_reading()
+        self._pauses &= ~reason
+
+    # Handshake
+
+    def _requested(self, request: Request) -> None:
+        protocol, server = self.protocol, self._server
+        refusal = server.admit(self, request)
+        if refusal is not None:
+            response = protocol.reject(*refusal)
+        elif request.path.partition("?")[0] in PATHS:
+            response = protocol.accept(request)
+        else:
+            response = protocol.reject(*_page(request))
+        if request.method == "HEAD":
+            response.body = b""
+        protocol.send_response(response)
+        if protocol.state is OPEN:
+            self.phase = Phase.GUEST
+            self.deadline = server.loop.time() + server.config.server.auth_timeout
+        else:
+            self._leave()
+
+    def recognized(self, known: bool) -> None:
+        if self.phase in (Phase.GUEST, Phase.USER):
+            self.phase = Phase.USER if known else Phase.GUEST
+            limits = self._server.config.server
+            now = self._server.loop.time()
+            self._pinged = 0.0
+            self.deadline = now + (limits.ping_interval if known else limits.auth_timeout)
+
+    # Frames out
+
+    def send(self, outgoing: Outgoing) -> None:
+        if self.phase is not Phase.GUEST and self.phase is not Phase.USER:
+            return
+        if self.protocol.extensions:
+            self.protocol.send_text(outgoing.payload)
+            self._send_protocol()
+            return
+        frame = outgoing.frame
+        if frame is None:
+            frame = outgoing.frame = Frame(Opcode.TEXT, outgoing.payload).serialize(mask=False)
+        self._queue(frame)
+
+    def hear(self, outgoing: Outgoing) -> None:
+        if self._held is None:
+            self.send(outgoing)
+            return
+        self._held.append(outgoing)
+        if len(self._held) > HELD:
+            self._too_slow()
+
+    def hold(self, held: bool) -> None:
+        kept, self._held = self._held, [] if held else None
+        for outgoing in kept or ():
+            self.send(outgoing)
+
+    def _queue(self, frame: bytes) -> None:
+        if self._queued and self._queued + len(frame) > self._server.config.server.outbox_bytes:
+            self._too_slow()
+            return
+        self._queued += len(frame)
+        self._frames.append(frame)
+        if self._writable and len(self._frames) == 1:
+            self._server.dirty(self)
+
+    def _too_slow(self) -> None:
+        if self.phase in (Phase.GUEST, Phase.USER):
+            log.info("connection %d reads too slowly", self.number)
+            # Whole frames are dropped, none is cut: what is dropped here, the next sync gives.
+            self._frames.clear()
+            self._queued = 0
+            self._held = None
+            self.close(TOO_SLOW, "too slow: reconnect and sync")
+
+    def _send_protocol(self) -> None:
+        """Queue what websockets wants sent: handshakes, pongs, closes, the end of the stream."""
+        for data in self.protocol.data_to_send():
+            if data:
+                self._queue(data)
+            else:
+                self._ended = True
+                self._server.dirty(self)
+
+    def flush(self) -> None:
+        """Write what is queued, in one piece."""
+        if not self._writable or self.phase is Phase.LOST:
+            return
+        if self._frames:
+            data = self._frames[0] if len(self._frames) == 1 else b"".join(self._frames)
+            self._frames.clear()
+            self._queued = 0
+            self.transport.write(data)
+        if self._ended and not self.transport.is_closing():
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            else:
+                self.transport.close()
+
+    # Keepalive and the end
+
+    def overdue(self, now: float) -> None:
+        """The deadline has passed."""
+        limits = self._server.config.server
+        if self.phase is Phase.USER:
+            self._keep_alive(now)
+        elif self.phase is Phase.GUEST and self.session.under_way:
+            self.deadline = now + limits.auth_timeout
+        elif self.phase is Phase.GUEST:
+            self.close(1008, f"authenticate within {limits.auth_timeout:g} seconds")
+        else:
+            self.transport.abort()
+
+    def _keep_alive(self, now: float) -> None:
+        limits = self._server.config.server
+        if self._pinged and self.heard <= self._pinged:
+            self.close(1011, "no answer to a ping")
+        elif now - self.heard < limits.ping_interval:
+            self._pinged = 0.0
+            self.deadline = self.heard + limits.ping_interval
+        else:
+            self._pinged = now
+            self.deadline = now + limits.ping_timeout
+            self._queue(PING)
+
+    def close(self, code: int, reason: str) -> None:
+        if self.phase is Phase.HANDSHAKE:
+            self.transport.abort()
+        elif self.phase in (Phase.GUEST, Phase.USER):
+            self.protocol.send_close(code, reason)
+            self._leave()
+            self._send_protocol()
+
+    def _leave(self) -> None:
+        """From here on only the closing handshakes, WebSocket's and TCP's, are waited for, and not for long."""
+        self.phase = Phase.CLOSING
+        self.deadline = self._server.loop.time() + self._server.config.server.close_timeout
+        self._held = None
+        self._fragments = None
+        self._server.dispatcher.gone(self)
+        if self._pauses:
+            self._pauses = 0
+            self.transport.resume_reading()
+
+
+def _page(request: Request) -> tuple[HTTPStatus, str]:
+    """What a browser or curl sees."""
+    if request.path.partition("?")[0] != "/":
+        return HTTPStatus.NOT_FOUND, "There is nothing here. GET / says what this is.\n"
+    if request.method not in ("GET", "HEAD"):
+        return HTTPStatus.METHOD_NOT_ALLOWED, "GET only.\n"
+    scheme = "wss" if request.headers.get("X-Forwarded-Proto") == "https" else "ws"
+    return HTTPStatus.OK, PAGE.format(scheme=scheme, host=request.headers.get("Host", "127.0.0.1"))
+
+
+class Server:
+    """The listener and all its connections."""
+
+    def __init__(self, configuration: config.Config, dispatcher: Dispatcher) -> None:
+        self.config = configuration
+        self.dispatcher = dispatcher
+        self.loop = asyncio.get_running_loop()
+        self.extensions: list[ServerExtensionFactory] | None = (
+            [ServerPerMessageDeflateFactory()] if configuration.server.compression else None
+        )
+        self._connections: set[Connection] = set()
+        self._addresses: Counter[str] = Counter()
+        self._dirty: list[Connection] = []
+        self._number = 0
+        self._listener: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+
+    async def listen(self) -> tuple[str, int]:
+        """Begin to accept connections. Returns the address it is. Raises OSError."""
+        host, port = config.address(self.config.server.listen)
+        self._listener = await self.loop.create_server(lambda: Connection(self), host, port, backlog=1024)
+        self._sweeper = self.loop.call_later(SWEEP, self._sweep)
+        bound = self._listener.sockets[0].getsockname()
+        return bound[0], bound[1]
+
+    def next_number(self) -> int:
+        """A number of its own for each connection."""
+        self._number += 1
+        return self._number
+
+    # Connections
+
+    def made(self, connection: Connection) -> None:
+        """A connection was accepted."""
+        self._connections.add(connection)
+        self._addresses[connection.address] += 1
+
+    def lost(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self._connections.discard(connection)
+        self._forget_address(connection.address)
+        if not self._connections:
+            self._empty.set()
+
+    def _forget_address(self, address: str) -> None:
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]
+
+    def admit(self, connection: Connection, request: Request) -> tuple[HTTPStatus, str] | None:
+        """Why a request is refused, or None. Behind a trusted proxy, this is where the client's address is found."""
+        limits = self.config.server
+        if connection.address in limits.trusted_proxies:
+            forwarded = ",".join(request.headers.get_all("X-Forwarded-For"))
+            hops = [hop.strip() for hop in forwarded.split(",") if hop.strip() not in ("", *limits.trusted_proxies)]
+            if hops:
+                self._forget_address(connection.address)
+                connection.address = hops[-1]
+                self._addresses[connection.address] += 1
+        if len(self._connections) > limits.connections:
+            return HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections. Try again later.\n"
+        if self._addresses[connection.address] > limits.connections_per_address:
+            return HTTPStatus.TOO_MANY_REQUESTS, "Too many connections from your address.\n"
+        if not self._origin_allowed(request):
+            return HTTPStatus.FORBIDDEN, "This page may not connect here: see [server] origins.\n"
+        return None
+
+    def _origin_allowed(self, request: Request) -> bool:
+        """RFC 6455, section 10.2. Without an Origin it is no browser's page that asks."""
+        origins = request.headers.get_all("Origin")
+        hosts = request.headers.get_all("Host")
+        return all(
+            origin in self.config.server.origins or urlsplit(origin).netloc.lower() in [host.lower() for host in hosts]
+            for origin in origins
+        )
+
+    # Writing, once a turn
+
+    def dirty(self, connection: Connection) -> None:
+        """The connection has something to write at the end of this turn of the loop."""
+        if not self._dirty:
+            self.loop.call_soon(self._flush)
+        self._dirty.append(connection)
+
+    def _flush(self) -> None:
+        connections, self._dirty = self._dirty, []
+        for connection in connections:
+            connection.flush()
+
+    # Deadlines
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        for connection in [one for one in self._connections if one.deadline <= now]:
+            connection.overdue(now)
+        self._sweeper = self.loop.call_later(SWEEP, self._sweep)
+
+    # The end
+
+    async def shutdown(self) -> None:
+        """Stop accepting, finish the ops that have begun, tell every client to come back, and close."""
+        deadline = time.monotonic() + self.config.server.shutdown_timeout
+        if self._listener is not None:
+            self._listener.close()
+        for connection in self._connections:
+            connection.pause(True)
+            connection.backlog = connection.waiting = None
+        await _within(self.dispatcher.settle(), deadline)
+        for connection in tuple(self._connections):
+            connection.close(RESTART, "the server restarts: reconnect and sync")
+        if self._connections:
+            self._empty.clear()
+            await _within(self._empty.wait(), deadline)
+        for connection in tuple(self._connections):
+            connection.transport.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+
+async def _within(waiting: object, deadline: float) -> None:
+    try:
+        await asyncio.wait_for(cast("asyncio.Future[None]", waiting), max(0.05, deadline - time.monotonic()))
+    except TimeoutError:
+        log.warning("shutdown_timeout is over")

@@ -1,0 +1,141 @@
+-- chatd's whole schema: valid SQLite; PostgreSQL gets it through a few token substitutions (chatd/db/query.py).
+-- Times are milliseconds since the epoch, booleans 0 or 1, *_key columns are NFKC-casefolded.
+
+-- One row per fact about the database itself: 'epoch' (random; a restore changes it), 'version' (of this schema).
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE users (
+    id            INTEGER PRIMARY KEY,
+    username      TEXT NOT NULL,
+    username_key  TEXT NOT NULL UNIQUE,
+    nickname      TEXT NOT NULL DEFAULT '',
+    nickname_key  TEXT NOT NULL DEFAULT '',
+    email         TEXT,
+    email_key     TEXT UNIQUE,
+    phone         TEXT,
+    bio           TEXT NOT NULL DEFAULT '',
+    password_hash TEXT NOT NULL,
+    lang          TEXT NOT NULL DEFAULT 'en',
+    friend_policy TEXT NOT NULL DEFAULT 'approve' CHECK (friend_policy IN ('open', 'approve', 'closed')),
+    receipts      INTEGER NOT NULL DEFAULT 1,      -- whether read and delivered pointers are shown, both ways
+    find_by_email INTEGER NOT NULL DEFAULT 0,      -- whether user_search finds me by my exact address
+    last_seen_at  INTEGER,                         -- when the last of the user's connections went away
+    disabled_at   INTEGER,
+    created_at    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX users_by_nickname ON users (nickname_key);
+
+-- A token is 256 random bits; only its SHA-256 is kept.
+CREATE TABLE sessions (
+    id           INTEGER PRIMARY KEY,
+    user_id      INTEGER NOT NULL REFERENCES users (id),
+    token_hash   BLOB NOT NULL UNIQUE,
+    device       TEXT,
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX sessions_by_user ON sessions (user_id);
+
+-- A retry gets the first answer again: (user, client_id) is unique for ever, whatever the op.
+CREATE TABLE requests (
+    user_id   INTEGER NOT NULL REFERENCES users (id),
+    client_id TEXT NOT NULL,
+    digest    BLOB NOT NULL,                        -- of the op and its fields, secrets left out
+    reply     TEXT NOT NULL,                        -- the reply's data, JSON
+    PRIMARY KEY (user_id, client_id)
+) STRICT, WITHOUT ROWID;
+
+-- An append-only log each. direct: low_id < high_id are its two members; self: both are its one member.
+CREATE TABLE conversations (
+    id               INTEGER PRIMARY KEY,
+    kind             TEXT NOT NULL CHECK (kind IN ('self', 'direct')),
+    low_id           INTEGER REFERENCES users (id),
+    high_id          INTEGER REFERENCES users (id),
+    last_seq         INTEGER NOT NULL DEFAULT 0,    -- of the newest entry
+    last_message_seq INTEGER NOT NULL DEFAULT 0,    -- of the newest entry that is a message
+    last_at          INTEGER NOT NULL,              -- when the newest message (or the conversation) came
+    created_at       INTEGER NOT NULL,
+    UNIQUE (low_id, high_id)
+) STRICT;
+
+-- Who is in a conversation, and how far each has read. Pointers only grow; moved_at is when one last did.
+CREATE TABLE members (
+    conversation_id INTEGER NOT NULL REFERENCES conversations (id),
+    user_id         INTEGER NOT NULL REFERENCES users (id),
+    from_seq        INTEGER NOT NULL,               -- the first entry this member may see
+    read_seq        INTEGER NOT NULL DEFAULT 0,
+    delivered_seq   INTEGER NOT NULL DEFAULT 0,
+    joined_at       INTEGER NOT NULL,
+    moved_at        INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX members_by_user ON members (user_id);
+
+-- The logs. An entry is an event: a message has kind and content, any other its JSON in data.
+CREATE TABLE entries (
+    id              INTEGER PRIMARY KEY,            -- the wire's message_id
+    conversation_id INTEGER NOT NULL REFERENCES conversations (id),
+    seq             INTEGER NOT NULL,
+    event           TEXT NOT NULL,
+    user_id         INTEGER NOT NULL REFERENCES users (id),  -- who did it
+    client_id       TEXT,
+    kind            TEXT,
+    content         TEXT,
+    data            TEXT,
+    created_at      INTEGER NOT NULL,
+    UNIQUE (conversation_id, seq)
+) STRICT;
+
+-- Both directions of a friendship, a row each.
+CREATE TABLE friends (
+    user_id    INTEGER NOT NULL REFERENCES users (id),
+    friend_id  INTEGER NOT NULL REFERENCES users (id),
+    remark     TEXT NOT NULL DEFAULT '',
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (user_id, friend_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE blocks (
+    user_id    INTEGER NOT NULL REFERENCES users (id),
+    blocked_id INTEGER NOT NULL REFERENCES users (id),
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (user_id, blocked_id)
+) STRICT, WITHOUT ROWID;
+
+-- The last request from one user to another; asking again reopens it.
+CREATE TABLE friend_requests (
+    id         INTEGER PRIMARY KEY,
+    from_id    INTEGER NOT NULL REFERENCES users (id),
+    to_id      INTEGER NOT NULL REFERENCES users (id),
+    note       TEXT NOT NULL,
+    status     TEXT NOT NULL CHECK (status IN ('pending', 'accepted', 'rejected')),
+    created_at INTEGER NOT NULL,
+    UNIQUE (from_id, to_id)
+) STRICT;
+CREATE INDEX friend_requests_received ON friend_requests (to_id, id);
+
+-- A member's view of each conversation. unread_count stops at 1000; a peer's pointers are null where receipts are off.
+CREATE VIEW inbox AS
+SELECT m.user_id, m.conversation_id, c.kind, c.last_seq, c.last_message_seq, c.last_at,
+       m.from_seq, m.read_seq, m.delivered_seq, m.joined_at, m.moved_at,
+       p.id AS peer_id, p.username AS peer_username, p.nickname AS peer_nickname,
+       pm.read_seq AS peer_read_seq, pm.delivered_seq AS peer_delivered_seq, pm.moved_at AS peer_moved_at,
+       CASE WHEN c.last_message_seq <= m.read_seq THEN 0 ELSE (
+           SELECT COUNT(*) FROM (
+               SELECT 1 AS one FROM entries e
+               WHERE e.conversation_id = m.conversation_id AND e.seq > m.read_seq
+                 AND e.event = 'message' AND e.user_id <> m.user_id
+               LIMIT 1000
+           ) AS unread
+       ) END AS unread_count
+FROM members m
+JOIN conversations c ON c.id = m.conversation_id
+JOIN users u ON u.id = m.user_id
+LEFT JOIN users p ON c.kind = 'direct' AND p.id = c.low_id + c.high_id - m.user_id
+LEFT JOIN members pm ON pm.conversation_id = m.conversation_id AND pm.user_id = p.id
+                    AND u.receipts = 1 AND p.receipts = 1
+                    AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = m.user_id AND b.blocked_id = p.id)
+                    AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = p.id AND b.blocked_id = m.user_id);
