@@ -116,6 +116,7 @@ CREATE TABLE friend_requests (
     UNIQUE (from_id, to_id)
 ) STRICT;
 CREATE INDEX friend_requests_received ON friend_requests (to_id, id);
+CREATE INDEX friend_requests_sent ON friend_requests (from_id, id);
 
 -- A member's view of each conversation. unread_count stops at 1000; a peer's pointers are null where receipts are off.
 CREATE VIEW inbox AS

@@ -21,7 +21,8 @@ BYTES = 256 * 1024
 """A page ends after this much content."""
 
 _SLACK = 60_000
-"""Pointers moved so many milliseconds before `since` are given again: clocks step, and a pointer given twice is harmless."""
+"""Pointers moved so many milliseconds before `since` are given again: clocks step,
+and a pointer given twice is harmless."""
 
 
 @dataclass(frozen=True, slots=True)

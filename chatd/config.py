@@ -71,10 +71,10 @@ class Messages:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    ops: Rate = Rate(per_second=50.0, burst=200)
-    chat: Rate = Rate(per_second=20.0, burst=100)
-    social: Rate = Rate(per_second=1.0, burst=30)
-    account: Rate = Rate(per_second=0.5, burst=20)
+    ops: Rate = field(default=Rate(per_second=50.0, burst=200))
+    chat: Rate = field(default=Rate(per_second=20.0, burst=100))
+    social: Rate = field(default=Rate(per_second=1.0, burst=30))
+    account: Rate = field(default=Rate(per_second=0.5, burst=20))
 
 
 @dataclass(frozen=True, slots=True)

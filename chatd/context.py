@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, TypeVar
 
 from chatd.config import Config
 from chatd.db.query import Query
@@ -38,6 +38,22 @@ class Transaction(Protocol):
     async def run(self, query: Query, /, **values: Any) -> int:
         """The number of rows changed."""
         ...
+
+
+class NoTransaction:
+    """The transaction of ops that run without one: whatever they ask of it raises RuntimeError."""
+
+    def _refuse(self) -> NoReturn:
+        raise RuntimeError("this op runs outside any transaction")
+
+    async def one(self, query: Query, /, **values: Any) -> Row | None:
+        self._refuse()
+
+    async def all(self, query: Query, /, **values: Any) -> Sequence[Row]:
+        self._refuse()
+
+    async def run(self, query: Query, /, **values: Any) -> int:
+        self._refuse()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import orjson
 
 from chatd import events, wire
+from chatd.before import Before
 from chatd.config import Config
-from chatd.context import Context, Guards, Outside, Row, Transaction
+from chatd.context import Context, Guards, NoTransaction, Transaction
 from chatd.db.query import query
 from chatd.db.sqlite import Database, Job, drive, result_of
 from chatd.errors import ChatError, Conflict, Internal, TooFast, TooManyConnections, UnknownOp
@@ -34,22 +35,6 @@ log = logging.getLogger("chatd.dispatch")
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class NoTransaction:
-    """The database of ops that run without one."""
-
-    def _refuse(self) -> NoReturn:
-        raise RuntimeError("this op runs outside any transaction")
-
-    async def one(self, query: Any, /, **values: Any) -> Row | None:
-        self._refuse()
-
-    async def all(self, query: Any, /, **values: Any) -> Any:
-        self._refuse()
-
-    async def run(self, query: Any, /, **values: Any) -> int:
-        self._refuse()
 
 
 ANSWERED = query(
@@ -418,35 +403,3 @@ def _digest(op: Op, body: dict[str, Any]) -> bytes:
 
 async def _awaited(result: Awaitable[T]) -> T:
     return await result
-
-
-class Before(Outside):
-    """What an op's `before` is given: the dispatcher, on behalf of one call."""
-
-    def __init__(self, dispatcher: Dispatcher, call: Call) -> None:
-        self._dispatcher = dispatcher
-        self._call = call
-        self.config = dispatcher.config
-        self.passwords = dispatcher.passwords
-        self.guards = dispatcher.guards
-        self.identity = call.peer.session.identity
-        self.address = call.peer.address
-
-    @property
-    def now(self) -> float:
-        return self._dispatcher.clock()
-
-    async def read(
-        self, function: Callable[Concatenate[Context, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        return await self._dispatcher.in_reader(self._call.peer, function, *args, **kwargs)
-
-    async def write(
-        self, function: Callable[Concatenate[Context, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        return await self._dispatcher.in_writer(function, *args, **kwargs)
-
-    def authenticate(self, identity: Identity, lang: Language) -> None:
-        self._dispatcher.welcome(self._call.peer, identity, lang)
-        self._call.peer.hold(True)
-        self._call.welcomed = True

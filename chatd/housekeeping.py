@@ -10,8 +10,8 @@ from chatd.db.query import query
 from chatd.db.sqlite import Database
 from chatd.dispatch import Dispatcher
 from chatd.hub import Hub
-from chatd.ops.accounts import touch_sessions
 from chatd.peer import SESSION_ENDED
+from chatd.sessions import touch_sessions
 
 log = logging.getLogger("chatd.housekeeping")
 

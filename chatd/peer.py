@@ -97,4 +97,4 @@ class Replayed:
     __slots__ = ("data",)
 
     def __init__(self, data: str) -> None:
-        self.data = orjson.Fragment(data)
+        self.data = {**orjson.loads(data), "duplicate": True}

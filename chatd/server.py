@@ -9,11 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from enum import Enum, auto
-from http import HTTPStatus
 from typing import cast
-from urllib.parse import urlsplit
 
 from websockets.extensions import ServerExtensionFactory
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
@@ -23,7 +20,9 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from chatd import config, wire
+from chatd.admission import Admission
 from chatd.dispatch import Dispatcher
+from chatd.http import BAD_REQUEST, page
 from chatd.limits import Bucket
 from chatd.peer import BAD_PAYLOAD, RESTART, TOO_SLOW, Peer
 from chatd.wire import Outgoing
@@ -43,22 +42,6 @@ HELD = 1000
 """The most events held back while `auth` reads what its client missed."""
 
 PING = Frame(Opcode.PING, b"").serialize(mask=False)
-
-PAGE = """This is chatd, a chat server. It speaks JSON over WebSocket at {scheme}://{host}/ws
-
-Try it:
-
-    npx wscat -c {scheme}://{host}/ws
-    > {{"type":"signup","username":"ada","password":"correct horse"}}
-    > {{"type":"help"}}
-"""
-
-
-_WHY = b"This is no request that chatd understands. It speaks WebSocket at /ws; GET / says more.\n"
-BAD_REQUEST = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
-    b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(_WHY), _WHY)
-)
 
 
 class Phase(Enum):
@@ -202,13 +185,20 @@ class Connection(Peer, asyncio.Protocol):
 
     def _requested(self, request: Request) -> None:
         protocol, server = self.protocol, self._server
-        refusal = server.admit(self, request)
+        headers = request.headers
+        path = request.path.partition("?")[0]
+        self.address = server.admission.behind(self.address, headers.get_all("X-Forwarded-For"))
+        refusal = server.admission.refusal(
+            self.address, origins=headers.get_all("Origin"), hosts=headers.get_all("Host")
+        )
         if refusal is not None:
             response = protocol.reject(*refusal)
-        elif request.path.partition("?")[0] in PATHS:
+        elif path in PATHS:
             response = protocol.accept(request)
         else:
-            response = protocol.reject(*_page(request))
+            host = ",".join(headers.get_all("Host")) or "127.0.0.1"
+            secure = "https" in headers.get_all("X-Forwarded-Proto")
+            response = protocol.reject(*page(method=request.method, path=path, host=host, secure=secure))
         if request.method == "HEAD":
             response.body = b""
         protocol.send_response(response)
@@ -341,16 +331,6 @@ class Connection(Peer, asyncio.Protocol):
             self.transport.resume_reading()
 
 
-def _page(request: Request) -> tuple[HTTPStatus, str]:
-    """What a browser or curl sees."""
-    if request.path.partition("?")[0] != "/":
-        return HTTPStatus.NOT_FOUND, "There is nothing here. GET / says what this is.\n"
-    if request.method not in ("GET", "HEAD"):
-        return HTTPStatus.METHOD_NOT_ALLOWED, "GET only.\n"
-    scheme = "wss" if request.headers.get("X-Forwarded-Proto") == "https" else "ws"
-    return HTTPStatus.OK, PAGE.format(scheme=scheme, host=request.headers.get("Host", "127.0.0.1"))
-
-
 class Server:
     """The listener and all its connections."""
 
@@ -362,7 +342,7 @@ class Server:
             [ServerPerMessageDeflateFactory()] if configuration.server.compression else None
         )
         self._connections: set[Connection] = set()
-        self._addresses: Counter[str] = Counter()
+        self.admission = Admission(configuration.server)
         self._dirty: list[Connection] = []
         self._number = 0
         self._listener: asyncio.Server | None = None
@@ -387,46 +367,14 @@ class Server:
     def made(self, connection: Connection) -> None:
         """A connection was accepted."""
         self._connections.add(connection)
-        self._addresses[connection.address] += 1
+        self.admission.came(connection.address)
 
     def lost(self, connection: Connection) -> None:
         """A connection is gone."""
         self._connections.discard(connection)
-        self._forget_address(connection.address)
+        self.admission.went(connection.address)
         if not self._connections:
             self._empty.set()
-
-    def _forget_address(self, address: str) -> None:
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
-
-    def admit(self, connection: Connection, request: Request) -> tuple[HTTPStatus, str] | None:
-        """Why a request is refused, or None. Behind a trusted proxy, this is where the client's address is found."""
-        limits = self.config.server
-        if connection.address in limits.trusted_proxies:
-            forwarded = ",".join(request.headers.get_all("X-Forwarded-For"))
-            hops = [hop.strip() for hop in forwarded.split(",") if hop.strip() not in ("", *limits.trusted_proxies)]
-            if hops:
-                self._forget_address(connection.address)
-                connection.address = hops[-1]
-                self._addresses[connection.address] += 1
-        if len(self._connections) > limits.connections:
-            return HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections. Try again later.\n"
-        if self._addresses[connection.address] > limits.connections_per_address:
-            return HTTPStatus.TOO_MANY_REQUESTS, "Too many connections from your address.\n"
-        if not self._origin_allowed(request):
-            return HTTPStatus.FORBIDDEN, "This page may not connect here: see [server] origins.\n"
-        return None
-
-    def _origin_allowed(self, request: Request) -> bool:
-        """RFC 6455, section 10.2. Without an Origin it is no browser's page that asks."""
-        origins = request.headers.get_all("Origin")
-        hosts = request.headers.get_all("Host")
-        return all(
-            origin in self.config.server.origins or urlsplit(origin).netloc.lower() in [host.lower() for host in hosts]
-            for origin in origins
-        )
 
     # Writing, once a turn
 

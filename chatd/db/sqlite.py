@@ -82,7 +82,7 @@ def _run(job: Job, transaction: SqliteTransaction) -> None:
 
 
 def write_batch(connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
-    """Run every job in a savepoint of its own, and commit once. A failing job is undone alone; a failing commit, all."""
+    """Run every job in a savepoint of its own, and commit once. A failing job is undone alone."""
     cursor = connection.cursor()
     transaction = SqliteTransaction(cursor)
     try:

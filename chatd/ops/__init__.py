@@ -4,6 +4,28 @@ The catalogue goes on: groups, receipts, presence, search, files, moments, calls
 more module in this list.
 """
 
-from chatd.ops import accounts, blocks, connection, conversations, friends, messages, profiles, sync
+from chatd.ops import (
+    accounts,
+    blocks,
+    connection,
+    conversations,
+    friend_requests,
+    friends,
+    messages,
+    profiles,
+    sessions,
+    sync,
+)
 
-__all__ = ["accounts", "blocks", "connection", "conversations", "friends", "messages", "profiles", "sync"]
+__all__ = [
+    "accounts",
+    "blocks",
+    "connection",
+    "conversations",
+    "friend_requests",
+    "friends",
+    "messages",
+    "profiles",
+    "sessions",
+    "sync",
+]

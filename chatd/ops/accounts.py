@@ -1,40 +1,31 @@
-"""Signing up, logging in, and the sessions that come of it."""
+"""Signing up, logging in, and changing the password."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import secrets
 from dataclasses import dataclass
 from typing import Annotated
 
 from chatd import events, log, names
 from chatd.access import USER_BY_ID, USER_BY_KEY, Guest, Self
-from chatd.catchup import Synced, catch_up
 from chatd.context import Context, Outside, Row
 from chatd.db.query import query
 from chatd.errors import (
     AccountDisabled,
     BadCredentials,
-    BadToken,
     Busy,
     EmailTaken,
     Invalid,
-    NotFound,
     Phrase,
     SignupClosed,
     TooFast,
-    TooManyConnections,
     UsernameTaken,
 )
 from chatd.op import op
-from chatd.session import Identity
-from chatd.wire import Done, Email, Id, Language, Name, Password, Seq, Text, Time, Token, rfc3339
+from chatd.sessions import end_sessions, my_sessions, open_session
+from chatd.wire import Done, Email, Language, Name, Password, Text
 
 Device = Annotated[str, Text(1, 64)]
-
-_DAY = 24 * 60 * 60 * 1000
-_HOUR = 60 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +48,6 @@ ADD_USER = query(
             :lang, :now)
     ON CONFLICT DO NOTHING RETURNING id
     """
-)
-OPEN_SESSION = query(
-    """/* accounts.open_session */
-    INSERT INTO sessions (user_id, token_hash, device, created_at, last_used_at)
-    VALUES (:user_id, :token_hash, :device, :now, :now) RETURNING id
-    """
-)
-SURPLUS_SESSIONS = query(
-    """/* accounts.surplus_sessions */
-    SELECT id FROM sessions WHERE user_id = :user_id ORDER BY last_used_at DESC, id DESC LIMIT 1000 OFFSET :kept
-    """
-)
-END_SESSIONS = query(
-    "/* accounts.end_sessions */ DELETE FROM sessions WHERE user_id = :user_id AND id IN :ids RETURNING id, device"
 )
 
 
@@ -107,36 +84,6 @@ async def add_user(
     user_id = int(row["id"])
     await log.open_self(ctx, user_id)
     return user_id
-
-
-async def _open_session(
-    ctx: Context, *, user_id: int, username: str, device: str | None, lang: Language
-) -> tuple[str, int]:
-    token = secrets.token_urlsafe(32)
-    row = await ctx.db.one(OPEN_SESSION, user_id=user_id, token_hash=_token_hash(token), device=device, now=ctx.now)
-    if row is None:
-        raise LookupError("the session was not stored")
-    session_id: int = row["id"]
-    surplus = await ctx.db.all(SURPLUS_SESSIONS, user_id=user_id, kept=ctx.config.accounts.sessions_per_user)
-    await _end_sessions(ctx, user_id, [one["id"] for one in surplus])
-    await log.append_for(ctx, user_id, events.Session(action="opened", session_id=session_id, device=device))
-    ctx.authenticate(Identity(user_id=user_id, username=username, session_id=session_id), lang)
-    return token, session_id
-
-
-async def _end_sessions(ctx: Context, user_id: int, session_ids: list[int]) -> int:
-    """End those of these sessions that are the user's, and tell the user's devices. Returns how many there were."""
-    if not session_ids:
-        return 0
-    ended = await ctx.db.all(END_SESSIONS, user_id=user_id, ids=session_ids)
-    for row in ended:
-        ctx.end_session(row["id"])
-        await log.append_for(ctx, user_id, events.Session(action="ended", session_id=row["id"], device=row["device"]))
-    return len(ended)
-
-
-def _token_hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
 
 
 # signup
@@ -180,7 +127,6 @@ async def _user_by_key(ctx: Context, key: str) -> Row | None:
     needs=Guest(),
     before=_hash_new,
     rate="account",
-    emits=[events.Session],
     raises=[SignupClosed, UsernameTaken, EmailTaken, TooFast, Busy],
     example={"username": "ada", "password": "correct horse"},
 )
@@ -196,8 +142,8 @@ async def signup(ctx: Context, request: Signup, password_hash: str) -> LoggedIn:
     )
     username = names.username(request.username)
     email = None if request.email is None else names.email(request.email)
-    token, session_id = await _open_session(
-        ctx, user_id=user_id, username=username, device=request.device, lang=request.lang
+    token, session_id = await open_session(
+        ctx, user_id=user_id, username=username, device=request.device, lang=request.lang, tell=False
     )
     return LoggedIn(token=token, user_id=user_id, username=username, email=email, session_id=session_id)
 
@@ -262,177 +208,12 @@ async def login(ctx: Context, request: Login, account: Row) -> LoggedIn:
         raise BadCredentials  # the password was changed while this one was being checked
     if user["disabled_at"] is not None:
         raise AccountDisabled
-    token, session_id = await _open_session(
-        ctx, user_id=user["id"], username=user["username"], device=request.device, lang=user["lang"]
+    token, session_id = await open_session(
+        ctx, user_id=user["id"], username=user["username"], device=request.device, lang=user["lang"], tell=True
     )
     return LoggedIn(
         token=token, user_id=user["id"], username=user["username"], email=user["email"], session_id=session_id
     )
-
-
-# auth
-
-
-@dataclass(frozen=True, slots=True)
-class Auth:
-    """Say who this connection is, by the token of an earlier `signup` or `login`.
-
-    With `cursors` the reply has what `sync` would give. No event comes before the reply.
-    """
-
-    token: Token
-    cursors: dict[Id, Seq] | None = None
-    since: Time | None = None
-    epoch: str | None = None
-    lang: Language | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Authenticated:
-    """Who the connection is; `sync` as the op of that name gives it, where cursors came."""
-
-    user_id: int
-    username: str
-    session_id: int
-    sync: Synced | None
-
-
-SESSION_BY_TOKEN = query(
-    """/* accounts.session_by_token */
-    SELECT s.id, s.user_id, s.last_used_at, u.username, u.lang, u.disabled_at
-    FROM sessions s JOIN users u ON u.id = s.user_id
-    WHERE s.token_hash = :token_hash AND s.last_used_at > :oldest
-    """
-)
-TOUCH_SESSIONS = query("/* accounts.touch_sessions */ UPDATE sessions SET last_used_at = :now WHERE id IN :ids")
-
-
-async def _session_of(ctx: Context, token: str) -> tuple[Row, bool]:
-    """The session and its user, and whether it was last touched long ago. Raises `BadToken`, `AccountDisabled`."""
-    oldest = ctx.now - ctx.config.accounts.idle_days * _DAY
-    row = await ctx.db.one(SESSION_BY_TOKEN, token_hash=_token_hash(token), oldest=oldest)
-    if row is None:
-        raise BadToken(field="token")
-    if row["disabled_at"] is not None:
-        raise AccountDisabled
-    return row, ctx.now - row["last_used_at"] > _HOUR
-
-
-async def touch_sessions(ctx: Context, session_ids: list[int]) -> None:
-    """Note that these sessions are in use."""
-    await ctx.db.run(TOUCH_SESSIONS, ids=session_ids, now=ctx.now)
-
-
-async def _identify(outside: Outside, request: Auth) -> Row:
-    session, stale = await outside.read(_session_of, request.token)
-    if stale:
-        await outside.write(touch_sessions, [session["id"]])
-    identity = Identity(user_id=session["user_id"], username=session["username"], session_id=session["id"])
-    outside.authenticate(identity, request.lang or session["lang"])
-    return session
-
-
-@op(
-    reply=Authenticated,
-    done=Phrase("authenticated", "认证成功"),
-    needs=Guest(),
-    lane="read",
-    before=_identify,
-    raises=[BadToken, AccountDisabled, TooManyConnections],
-    example={"token": "Jx0…", "cursors": {"1": 4, "2": 17}},
-)
-async def auth(ctx: Context, request: Auth, session: Row) -> Authenticated:
-    sync = None
-    if request.cursors is not None:
-        sync = await catch_up(ctx, cursors=request.cursors, since=request.since, epoch=request.epoch)
-    return Authenticated(user_id=session["user_id"], username=session["username"], session_id=session["id"], sync=sync)
-
-
-# sessions
-
-
-@dataclass(frozen=True, slots=True)
-class Logout:
-    """End this session: its token is worth nothing any more. The connection stays open, as a guest's."""
-
-
-@op(
-    reply=Done,
-    done=Phrase("logged out", "已退出登录"),
-    needs=Self(),
-    emits=[events.Session],
-    example={},
-)
-async def logout(ctx: Context, request: Logout) -> Done:
-    await _end_sessions(ctx, ctx.user_id, [ctx.identity.session_id])
-    return Done()
-
-
-@dataclass(frozen=True, slots=True)
-class Sessions:
-    """My sessions, the one used last first."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionInfo:
-    session_id: int
-    device: str | None
-    created_at: Time
-    last_used_at: Time
-    current: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SessionList:
-    """`current` marks the session of this connection."""
-
-    sessions: tuple[SessionInfo, ...]
-
-
-MY_SESSIONS = query(
-    """/* accounts.my_sessions */
-    SELECT id, device, created_at, last_used_at FROM sessions WHERE user_id = :user_id
-    ORDER BY last_used_at DESC, id DESC LIMIT 1000
-    """
-)
-
-
-@op(reply=SessionList, done=Phrase("your sessions", "您的会话"), needs=Self(), lane="read", example={})
-async def sessions(ctx: Context, request: Sessions) -> SessionList:
-    rows = await ctx.db.all(MY_SESSIONS, user_id=ctx.user_id)
-    return SessionList(
-        tuple(
-            SessionInfo(
-                session_id=row["id"],
-                device=row["device"],
-                created_at=rfc3339(row["created_at"]),
-                last_used_at=rfc3339(row["last_used_at"]),
-                current=row["id"] == ctx.identity.session_id,
-            )
-            for row in rows
-        )
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRevoke:
-    """End one of my sessions; its live connections are closed at once (4001)."""
-
-    session_id: Id
-
-
-@op(
-    reply=Done,
-    done=Phrase("session ended", "会话已结束"),
-    needs=Self(),
-    emits=[events.Session],
-    raises=[NotFound],
-    example={"session_id": 3},
-)
-async def session_revoke(ctx: Context, request: SessionRevoke) -> Done:
-    if not await _end_sessions(ctx, ctx.user_id, [request.session_id]):
-        raise NotFound(field="session_id")
-    return Done()
 
 
 # password_set
@@ -488,6 +269,6 @@ async def password_set(ctx: Context, request: PasswordSet, password: NewPassword
     )
     if not changed:
         raise BadCredentials(field="old_password")  # it was changed while this one was being checked
-    mine = await ctx.db.all(MY_SESSIONS, user_id=ctx.user_id)
-    await _end_sessions(ctx, ctx.user_id, [row["id"] for row in mine if row["id"] != ctx.identity.session_id])
+    mine = await my_sessions(ctx)
+    await end_sessions(ctx, ctx.user_id, [row["id"] for row in mine if row["id"] != ctx.identity.session_id])
     return Done()

@@ -1,0 +1,58 @@
+"""Who may connect: how many, from where, and from which web pages. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from chatd.config import Server
+
+Refusal = tuple[HTTPStatus, str]
+
+
+class Admission:
+    """Counts the connections of each address and says why one more is refused."""
+
+    def __init__(self, limits: Server) -> None:
+        self._limits = limits
+        self._open: Counter[str] = Counter()
+
+    def came(self, address: str) -> None:
+        """A connection from this address was accepted."""
+        self._open[address] += 1
+
+    def went(self, address: str) -> None:
+        """A connection from this address is gone."""
+        self._open[address] -= 1
+        if not self._open[address]:
+            del self._open[address]
+
+    def behind(self, address: str, forwarded_for: Sequence[str]) -> str:
+        """The client's address: the last hop of X-Forwarded-For that is no trusted proxy, where a trusted one asks."""
+        trusted = self._limits.trusted_proxies
+        if address not in trusted:
+            return address
+        hops = [hop.strip() for hop in ",".join(forwarded_for).split(",")]
+        client = next((hop for hop in reversed(hops) if hop and hop not in trusted), address)
+        if client != address:
+            self.went(address)
+            self.came(client)
+        return client
+
+    def refusal(self, address: str, *, origins: Sequence[str], hosts: Sequence[str]) -> Refusal | None:
+        """Why this request is refused, or None."""
+        if self._open.total() > self._limits.connections:
+            return HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections. Try again later.\n"
+        if self._open[address] > self._limits.connections_per_address:
+            return HTTPStatus.TOO_MANY_REQUESTS, "Too many connections from your address.\n"
+        if not all(self._allowed(origin, hosts) for origin in origins):
+            return HTTPStatus.FORBIDDEN, "This page may not connect here: see [server] origins.\n"
+        return None
+
+    def _allowed(self, origin: str, hosts: Sequence[str]) -> bool:
+        """RFC 6455, section 10.2. A request without an Origin is no web page's."""
+        if origin in self._limits.origins:
+            return True
+        return urlsplit(origin).netloc.lower() in [host.lower() for host in hosts]

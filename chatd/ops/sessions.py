@@ -1,0 +1,143 @@
+"""Saying who a connection is by a token, and looking after one's sessions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chatd import events
+from chatd.access import Guest, Self
+from chatd.catchup import Synced, catch_up
+from chatd.context import Context, Outside, Row
+from chatd.errors import AccountDisabled, BadToken, NotFound, Phrase, TooManyConnections
+from chatd.op import op
+from chatd.session import Identity
+from chatd.sessions import end_sessions, my_sessions, session_of, touch_sessions
+from chatd.wire import Done, Id, Language, Seq, Time, Token, rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Say who this connection is, by the token of an earlier `signup` or `login`.
+
+    With `cursors` the reply has what `sync` would give. No event comes before the reply.
+    """
+
+    token: Token
+    cursors: dict[Id, Seq] | None = None
+    since: Time | None = None
+    epoch: str | None = None
+    lang: Language | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """Who the connection is; `sync` as the op of that name gives it, where cursors came."""
+
+    user_id: int
+    username: str
+    session_id: int
+    sync: Synced | None
+
+
+async def _identify(outside: Outside, request: Auth) -> Row:
+    session, stale = await outside.read(session_of, request.token)
+    if stale:
+        await outside.write(touch_sessions, [session["id"]])
+    identity = Identity(user_id=session["user_id"], username=session["username"], session_id=session["id"])
+    outside.authenticate(identity, request.lang or session["lang"])
+    return session
+
+
+@op(
+    reply=Authenticated,
+    done=Phrase("authenticated", "认证成功"),
+    needs=Guest(),
+    lane="read",
+    before=_identify,
+    raises=[BadToken, AccountDisabled, TooManyConnections],
+    example={"token": "Jx0…", "cursors": {"1": 4, "2": 17}},
+)
+async def auth(ctx: Context, request: Auth, session: Row) -> Authenticated:
+    sync = None
+    if request.cursors is not None:
+        sync = await catch_up(ctx, cursors=request.cursors, since=request.since, epoch=request.epoch)
+    return Authenticated(user_id=session["user_id"], username=session["username"], session_id=session["id"], sync=sync)
+
+
+# sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Logout:
+    """End this session: its token is worth nothing any more. The connection stays open, as a guest's."""
+
+
+@op(
+    reply=Done,
+    done=Phrase("logged out", "已退出登录"),
+    needs=Self(),
+    emits=[events.Session],
+    example={},
+)
+async def logout(ctx: Context, request: Logout) -> Done:
+    await end_sessions(ctx, ctx.user_id, [ctx.identity.session_id])
+    return Done()
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """My sessions, the one used last first."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    session_id: int
+    device: str | None
+    created_at: Time
+    last_used_at: Time
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionList:
+    """`current` marks the session of this connection."""
+
+    sessions: tuple[SessionInfo, ...]
+
+
+@op(reply=SessionList, done=Phrase("your sessions", "您的会话"), needs=Self(), lane="read", example={})
+async def sessions(ctx: Context, request: Sessions) -> SessionList:
+    rows = await my_sessions(ctx)
+    return SessionList(
+        tuple(
+            SessionInfo(
+                session_id=row["id"],
+                device=row["device"],
+                created_at=rfc3339(row["created_at"]),
+                last_used_at=rfc3339(row["last_used_at"]),
+                current=row["id"] == ctx.identity.session_id,
+            )
+            for row in rows
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRevoke:
+    """End one of my sessions; its live connections are closed at once (4001)."""
+
+    session_id: Id
+
+
+@op(
+    reply=Done,
+    done=Phrase("session ended", "会话已结束"),
+    needs=Self(),
+    emits=[events.Session],
+    raises=[NotFound],
+    example={"session_id": 3},
+)
+async def session_revoke(ctx: Context, request: SessionRevoke) -> Done:
+    if not await end_sessions(ctx, ctx.user_id, [request.session_id]):
+        raise NotFound(field="session_id")
+    return Done()

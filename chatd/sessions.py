@@ -1,0 +1,102 @@
+"""Sessions: a token is 256 random bits, given out once and kept as its SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+
+from chatd import events, log
+from chatd.context import Context, Row
+from chatd.db.query import query
+from chatd.errors import AccountDisabled, BadToken
+from chatd.session import Identity
+from chatd.wire import Language
+
+_DAY = 24 * 60 * 60 * 1000
+_HOUR = 60 * 60 * 1000
+
+OPEN_SESSION = query(
+    """/* accounts.open_session */
+    INSERT INTO sessions (user_id, token_hash, device, created_at, last_used_at)
+    VALUES (:user_id, :token_hash, :device, :now, :now) RETURNING id
+    """
+)
+SURPLUS_SESSIONS = query(
+    """/* accounts.surplus_sessions */
+    SELECT id FROM sessions WHERE user_id = :user_id ORDER BY last_used_at DESC, id DESC LIMIT 1000 OFFSET :kept
+    """
+)
+END_SESSIONS = query(
+    "/* accounts.end_sessions */ DELETE FROM sessions WHERE user_id = :user_id AND id IN :ids RETURNING id, device"
+)
+MY_SESSIONS = query(
+    """/* accounts.my_sessions */
+    SELECT id, device, created_at, last_used_at FROM sessions WHERE user_id = :user_id
+    ORDER BY last_used_at DESC, id DESC LIMIT 1000
+    """
+)
+SESSION_BY_TOKEN = query(
+    """/* accounts.session_by_token */
+    SELECT s.id, s.user_id, s.last_used_at, u.username, u.lang, u.disabled_at
+    FROM sessions s JOIN users u ON u.id = s.user_id
+    WHERE s.token_hash = :token_hash AND s.last_used_at > :oldest
+    """
+)
+TOUCH_SESSIONS = query("/* accounts.touch_sessions */ UPDATE sessions SET last_used_at = :now WHERE id IN :ids")
+
+
+async def open_session(
+    ctx: Context, *, user_id: int, username: str, device: str | None, lang: Language, tell: bool
+) -> tuple[str, int]:
+    """Open a session; the asking connection is authenticated by it. Returns (token, session_id).
+
+    `tell` says whether the user has other devices that should hear of it.
+    """
+    token = secrets.token_urlsafe(32)
+    row = await ctx.db.one(OPEN_SESSION, user_id=user_id, token_hash=_token_hash(token), device=device, now=ctx.now)
+    if row is None:
+        raise LookupError("the session was not stored")
+    session_id: int = row["id"]
+    surplus = await ctx.db.all(SURPLUS_SESSIONS, user_id=user_id, kept=ctx.config.accounts.sessions_per_user)
+    await end_sessions(ctx, user_id, [one["id"] for one in surplus])
+    if tell:
+        await log.append_for(ctx, user_id, events.Session(action="opened", session_id=session_id, device=device))
+    ctx.authenticate(Identity(user_id=user_id, username=username, session_id=session_id), lang)
+    return token, session_id
+
+
+async def end_sessions(ctx: Context, user_id: int, session_ids: list[int]) -> int:
+    """End those of these sessions that are the user's, and tell the user's devices. Returns how many there were."""
+    if not session_ids:
+        return 0
+    ended = await ctx.db.all(END_SESSIONS, user_id=user_id, ids=session_ids)
+    for row in ended:
+        ctx.end_session(row["id"])
+        await log.append_for(ctx, user_id, events.Session(action="ended", session_id=row["id"], device=row["device"]))
+    return len(ended)
+
+
+def _token_hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+async def session_of(ctx: Context, token: str) -> tuple[Row, bool]:
+    """The session and its user, and whether it was last touched long ago. Raises `BadToken`, `AccountDisabled`."""
+    oldest = ctx.now - ctx.config.accounts.idle_days * _DAY
+    row = await ctx.db.one(SESSION_BY_TOKEN, token_hash=_token_hash(token), oldest=oldest)
+    if row is None:
+        raise BadToken(field="token")
+    if row["disabled_at"] is not None:
+        raise AccountDisabled
+    return row, ctx.now - row["last_used_at"] > _HOUR
+
+
+async def touch_sessions(ctx: Context, session_ids: list[int]) -> None:
+    """Note that these sessions are in use."""
+    await ctx.db.run(TOUCH_SESSIONS, ids=session_ids, now=ctx.now)
+
+
+async def my_sessions(ctx: Context) -> Sequence[Row]:
+    """The asker's sessions, the one used last first."""
+    return await ctx.db.all(MY_SESSIONS, user_id=ctx.user_id)
