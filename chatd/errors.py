@@ -36,8 +36,12 @@ class ChatError(Exception):
         self.field = field
         self.retry_after_ms = retry_after_ms
         self.details = details
+        self.told: str | None = None
+        """The message as a daemon worded it, in a client."""
 
     def message(self, lang: Lang) -> str:
+        if self.told is not None:
+            return self.told
         words = {
             name: value.speak(lang) if isinstance(value, Phrase) else value for name, value in self.details.items()
         }
