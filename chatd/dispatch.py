@@ -316,6 +316,12 @@ class Dispatcher:
 
     def publish(self, ctx: Context, peer: Peer | None) -> None:
         """Tell everyone concerned what a durable transaction did. `peer` is the connection that asked."""
+        for session_id in ctx.ended:
+            for listener in self._hub.of_session(ctx.user_id, session_id):
+                if listener is peer:
+                    self.part(peer)
+                else:
+                    listener.close(SESSION_ENDED, "this session was ended: log in again")
         for emitted in ctx.emitted:
             name = events.NAMES[type(emitted.data)]
             payload: Outgoing | None = None
@@ -330,12 +336,6 @@ class Dispatcher:
                     else:
                         payload = payload or _event(name, emitted.conversation_id, emitted.seq, emitted.data)
                         listener.hear(payload)
-        for session_id in ctx.ended:
-            for listener in self._hub.of_session(ctx.user_id, session_id):
-                if listener is peer:
-                    self.part(peer)
-                else:
-                    listener.close(SESSION_ENDED, "this session was ended: log in again")
 
     # Identity
 

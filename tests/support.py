@@ -1,0 +1,225 @@
+"""What the tests share: a real daemon on a loopback port, and people who talk to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+from websockets.asyncio.client import ClientConnection, connect
+
+from chatd.app import Daemon
+from chatd.config import Accounts, Config, Database, Rates, Server
+from chatd.limits import Rate
+
+PASSWORD = "correct horse"
+OFF = Rate(per_second=0.0, burst=1)
+PATIENCE = 20.0
+"""Seconds after which what a test waits for will not come any more."""
+
+
+def config_for(data: Path, **server: Any) -> Config:
+    """Settings for tests: a free port, no rate limits, cheap hashing. `server` overrides what stands in [server]."""
+    return Config(
+        server=replace(Server(listen="127.0.0.1:0"), **server),
+        database=Database(data=str(data)),
+        accounts=Accounts(bcrypt_cost=4),
+        rates=Rates(ops=OFF, chat=OFF, social=OFF, account=OFF),
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(config: Config) -> AsyncIterator[str]:
+    """A daemon in this process. Gives its WebSocket address."""
+    daemon = await Daemon.start(config)
+    try:
+        yield f"ws://127.0.0.1:{daemon.address[1]}/ws"
+    finally:
+        await daemon.stop()
+
+
+class Person:
+    """Somebody at a WebSocket, frame by frame."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.token = ""
+        self.frames: deque[dict[str, Any]] = deque()
+
+    @classmethod
+    async def at(cls, url: str, **options: Any) -> Self:
+        """Connect, as a guest."""
+        return cls(await connect(url, compression=None, max_size=None, **options))
+
+    @classmethod
+    async def named(cls, url: str, username: str, **fields: Any) -> Self:
+        """Connect and sign up."""
+        person = await cls.at(url)
+        signed_up = await person.ask("signup", username=username, password=PASSWORD, **fields)
+        person.token = signed_up["data"]["token"]
+        return person
+
+    @classmethod
+    async def again(cls, url: str, token: str, **fields: Any) -> Self:
+        """Connect and authenticate."""
+        person = await cls.at(url)
+        assert (await person.ask("auth", token=token, **fields))["success"]
+        person.token = token
+        return person
+
+    async def say(self, op: str, **fields: Any) -> None:
+        """Send a request."""
+        await self.socket.send(orjson.dumps({"type": op, **fields}).decode())
+
+    async def next(self) -> dict[str, Any]:
+        """The next frame."""
+        if self.frames:
+            return self.frames.popleft()
+        return await self._receive()
+
+    async def _receive(self) -> dict[str, Any]:
+        frame: dict[str, Any] = orjson.loads(await asyncio.wait_for(self.socket.recv(), PATIENCE))
+        return frame
+
+    async def reply(self) -> dict[str, Any]:
+        """The next reply; events that come before it are kept for `next`."""
+        while True:
+            frame = await self._receive()
+            if frame["type"] == "reply":
+                return frame
+            self.frames.append(frame)
+
+    async def ask(self, op: str, **fields: Any) -> dict[str, Any]:
+        """Send a request and wait for its reply."""
+        await self.say(op, **fields)
+        return await self.reply()
+
+    async def data(self, op: str, **fields: Any) -> Any:
+        """The data of a successful reply."""
+        reply = await self.ask(op, **fields)
+        assert reply["success"], reply
+        return reply["data"]
+
+    async def error(self, op: str, **fields: Any) -> str:
+        """The code of a failed reply."""
+        reply = await self.ask(op, **fields)
+        assert not reply["success"], reply
+        code: str = reply["error"]["code"]
+        return code
+
+    async def events(self) -> list[dict[str, Any]]:
+        """Every event up to now: a heartbeat is the barrier."""
+        assert (await self.ask("heartbeat"))["op"] == "heartbeat"
+        heard, self.frames = list(self.frames), deque()
+        return heard
+
+    async def close(self) -> None:
+        """Leave."""
+        await self.socket.close()
+        await self.socket.wait_closed()
+
+
+async def befriend(one: Person, other: Person, *, username: str) -> int:
+    """Make two people friends; `username` is the other's. Returns their conversation's id."""
+    request = await one.data("friend_request", to_user=username)
+    accepted = await other.data("friend_respond", request_id=request["request_id"], accept=True)
+    await one.events()
+    await other.events()
+    conversation_id: int = accepted["conversation_id"]
+    return conversation_id
+
+
+SETTINGS = """
+[server]
+listen = "127.0.0.1:{port}"
+[accounts]
+bcrypt_cost = 4
+[rates]
+ops = {{ per_second = 0, burst = 1 }}
+chat = {{ per_second = 0, burst = 1 }}
+social = {{ per_second = 0, burst = 1 }}
+account = {{ per_second = 0, burst = 1 }}
+"""
+
+
+class Process:
+    """A daemon in a process of its own, that can be killed and started again on the same port and data."""
+
+    def __init__(self, folder: Path, settings: str = SETTINGS) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.port = 0
+        self.output: list[str] = []
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ws"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self, *arguments: str) -> None:
+        """Start, and wait until it accepts connections."""
+        file = self.folder / "chatd.toml"
+        file.write_text(self.settings.format(port=self.port))
+        with (self.folder / "log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "chatd", "serve", "--config", str(file), "--data", str(self.data), *arguments),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+            )
+        assert self._process.stdout is not None
+        ready = (await asyncio.wait_for(self._process.stdout.readline(), PATIENCE)).decode()
+        assert ready.startswith("chatd ready on http://127.0.0.1:"), (ready, self.log)
+        self.output.append(ready.strip())
+        self.port = int(ready.split()[3].rpartition(":")[2])
+
+    async def kill(self, number: int = signal.SIGKILL) -> int:
+        """Send a signal and wait for the end. Returns the exit status."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        return await asyncio.wait_for(self._process.wait(), PATIENCE)
+
+    async def crash(self) -> None:
+        """SIGKILL, and start again."""
+        await self.kill()
+        await self.start()
+
+    async def command(self, *arguments: str, stdin: str = "") -> tuple[int, str]:
+        """Run a chatd command on the same data. Returns its exit status and what it printed."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "chatd", *arguments, "--data", str(self.data)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        )
+        output, _ = await asyncio.wait_for(process.communicate(stdin.encode()), PATIENCE)
+        assert process.returncode is not None
+        return process.returncode, output.decode()
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    async def end(self) -> None:
+        """Make sure it is gone."""
+        if self._process is not None and self._process.returncode is None:
+            await self.kill()
