@@ -86,7 +86,7 @@ class Context:
     emitted: list[Emitted] = field(default_factory=list)
     authenticated: Identity | None = None
     speaks: Language | None = None
-    ended: list[int] = field(default_factory=list)
+    ended: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def user_id(self) -> int:
@@ -111,9 +111,9 @@ class Context:
         self.authenticated = identity
         self.speaks = lang
 
-    def end_session(self, session_id: int) -> None:
-        """Close the live connections of a session, after the commit."""
-        self.ended.append(session_id)
+    def end_session(self, user_id: int, session_id: int) -> None:
+        """Close the live connections of a user's session, after the commit."""
+        self.ended.append((user_id, session_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -316,8 +316,8 @@ class Dispatcher:
 
     def publish(self, ctx: Context, peer: Peer | None) -> None:
         """Tell everyone concerned what a durable transaction did. `peer` is the connection that asked."""
-        for session_id in ctx.ended:
-            for listener in self._hub.of_session(ctx.user_id, session_id):
+        for user_id, session_id in ctx.ended:
+            for listener in self._hub.of_session(user_id, session_id):
                 if listener is peer:
                     self.part(peer)
                 else:

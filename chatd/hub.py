@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from chatd.session import Session
@@ -27,23 +27,24 @@ class Hub:
     """user → live connections."""
 
     def __init__(self) -> None:
-        self._of: dict[int, dict[Listener, None]] = {}
+        # Tuples, made anew when somebody comes or goes: publishing may close a connection while it iterates.
+        self._of: dict[int, tuple[Listener, ...]] = {}
 
     def add(self, user_id: int, listener: Listener) -> None:
         """The connection is this user's."""
-        self._of.setdefault(user_id, {})[listener] = None
+        self._of[user_id] = (*self.of(user_id), listener)
 
     def remove(self, user_id: int, listener: Listener) -> None:
         """The connection is this user's no more."""
-        mine = self._of.get(user_id)
-        if mine is not None:
-            mine.pop(listener, None)
-            if not mine:
-                del self._of[user_id]
+        others = tuple(one for one in self.of(user_id) if one is not listener)
+        if others:
+            self._of[user_id] = others
+        else:
+            self._of.pop(user_id, None)
 
-    def of(self, user_id: int) -> Collection[Listener]:
+    def of(self, user_id: int) -> tuple[Listener, ...]:
         """The user's live connections, in the order they came."""
-        return self._of.get(user_id, {}).keys()
+        return self._of.get(user_id, ())
 
     def session_ids(self) -> set[int]:
         """The sessions that are live."""
@@ -51,8 +52,8 @@ class Hub:
 
     def of_session(self, user_id: int, session_id: int) -> Iterator[Listener]:
         """The live connections of one session of a user."""
-        return (one for one in tuple(self.of(user_id)) if one.session.identity.session_id == session_id)
+        return (one for one in self.of(user_id) if one.session.identity.session_id == session_id)
 
     def __iter__(self) -> Iterator[Listener]:
         """Every connection that is somebody's."""
-        return (one for mine in tuple(self._of.values()) for one in tuple(mine))
+        return (one for mine in tuple(self._of.values()) for one in mine)

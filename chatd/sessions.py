@@ -72,7 +72,7 @@ async def end_sessions(ctx: Context, user_id: int, session_ids: list[int]) -> in
         return 0
     ended = await ctx.db.all(END_SESSIONS, user_id=user_id, ids=session_ids)
     for row in ended:
-        ctx.end_session(row["id"])
+        ctx.end_session(user_id, row["id"])
         await log.append_for(ctx, user_id, events.Session(action="ended", session_id=row["id"], device=row["device"]))
     return len(ended)
 

@@ -183,7 +183,10 @@ class Lane:
             self._busy = False
             self._idle.set()
         for job in jobs:
-            job.done(job)
+            try:
+                job.done(job)
+            except Exception:
+                log.exception("what an op did could not be told; the others' replies go on")
 
     async def idle(self) -> None:
         """Wait until nothing is under way or waiting."""

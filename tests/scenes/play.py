@@ -93,9 +93,7 @@ class Play:
                 self._tokens[name] = self._people[name].token
         elif word == "friends":
             one, other = names
-            self._variables[f"{one}_{other}"] = await befriend(
-                self._people[one], self._people[other], username=other
-            )
+            self._variables[f"{one}_{other}"] = await befriend(self._people[one], self._people[other], username=other)
         elif word in ("crash", "restart"):
             await self._process.kill(signal.SIGKILL if word == "crash" else signal.SIGTERM)
             await self._process.start()

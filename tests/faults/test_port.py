@@ -1,0 +1,385 @@
+"""The port under people who do not behave: slow, silent, too many, too much."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import socket
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame, Opcode
+
+from chatd.limits import Rate
+from tests.support import PATIENCE, Person, Process, befriend, config_for, running
+
+HASTY = {"handshake_timeout": 0.3, "auth_timeout": 0.3, "close_timeout": 0.3}
+
+
+@contextlib.asynccontextmanager
+async def raw(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A TCP connection to the daemon, below WebSocket."""
+    host, port = url.removeprefix("ws://").removesuffix("/ws").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def until_closed(person: Person) -> ConnectionClosed:
+    """Wait until the daemon closes the connection."""
+    with pytest.raises(ConnectionClosed) as closed:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                await person.socket.recv()
+    return closed.value
+
+
+def code_of(closed: ConnectionClosed) -> int:
+    assert closed.rcvd is not None, "the connection broke without a close frame"
+    return closed.rcvd.code
+
+
+# Deadlines
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /ws HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+async def test_a_handshake_that_takes_too_long_is_dropped(tmp_path: Path, begun: bytes) -> None:
+    async with running(config_for(tmp_path, **HASTY)) as url, raw(url) as (reader, writer):
+        writer.write(begun)
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+
+
+async def test_who_does_not_authenticate_in_time_is_dropped(tmp_path: Path) -> None:
+    async with running(config_for(tmp_path, **HASTY)) as url:
+        silent, talking = await Person.at(url), await Person.at(url)
+        await talking.ask("heartbeat")
+        for person in (silent, talking):
+            closed = await until_closed(person)
+            assert (code_of(closed), closed.rcvd and closed.rcvd.reason) == (1008, "authenticate within 0.3 seconds")
+
+
+async def test_after_logging_out_the_deadline_runs_again(tmp_path: Path) -> None:
+    async with running(config_for(tmp_path, **HASTY)) as url:
+        ada = await Person.named(url, "ada")
+        assert (await ada.ask("logout"))["success"]
+        assert code_of(await until_closed(ada)) == 1008
+
+
+async def test_a_silent_client_is_pinged_and_stays_while_it_answers(tmp_path: Path) -> None:
+    async with running(config_for(tmp_path, ping_interval=0.2, ping_timeout=0.5)) as url:
+        ada = await Person.named(url, "ada")
+        host, port = url.removeprefix("ws://").removesuffix("/ws").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        await _shake_hands(reader, writer)
+        writer.write(_masked(orjson.dumps({"type": "auth", "token": ada.token})))
+        await reader.readuntil(b'"sync":null}}')
+        for _ in range(3):  # three pings, answered
+            assert await asyncio.wait_for(reader.readexactly(2), PATIENCE) == b"\x89\x00"
+            writer.write(Frame(Opcode.PONG, b"").serialize(mask=True))
+        assert await asyncio.wait_for(reader.readexactly(2), PATIENCE) == b"\x89\x00"
+        goodbye = await asyncio.wait_for(reader.read(), PATIENCE)  # the fourth is not
+        assert goodbye[2:4] == (1011).to_bytes(2, "big")
+        writer.close()
+        assert (await ada.ask("heartbeat"))["success"]
+        await ada.close()
+
+
+async def _shake_hands(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(
+        b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+
+
+def _masked(payload: bytes) -> bytes:
+    return Frame(Opcode.TEXT, payload).serialize(mask=True)
+
+
+# Handshake
+
+
+@pytest.mark.parametrize("path", ["/ws", "/ws/chat", "/ws?x=1"])
+async def test_the_paths_of_the_socket(url: str, path: str) -> None:
+    async with connect(url.removesuffix("/ws") + path) as ws:
+        await ws.send('{"type":"heartbeat"}')
+        assert orjson.loads(await ws.recv())["success"]
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status", "said"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: chat.example:1\r\n\r\n", 200, b"npx wscat -c ws://chat.example:1/ws"),
+        (b"GET / HTTP/1.1\r\nHost: c.example\r\nX-Forwarded-Proto: https\r\n\r\n", 200, b"wss://c.example/ws"),
+        (b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n", 404, b"There is nothing here"),
+        (b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n", 426, b"WebSocket"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi", 400, b"no request that chatd understands"),
+        (b"nonsense\r\n\r\n", 400, b"no request that chatd understands"),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n", 414, b""),
+        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431, b""),
+    ],
+)
+async def test_whatever_is_no_websocket_gets_a_plain_answer(
+    url: str, request_head: bytes, status: int, said: bytes
+) -> None:
+    async with raw(url) as (reader, writer):
+        writer.write(request_head)
+        answer = await asyncio.wait_for(reader.read(), PATIENCE)
+        assert answer.startswith(b"HTTP/1.1 %d " % status)
+        assert said in answer
+
+
+async def test_head_has_no_body(url: str) -> None:
+    async with raw(url) as (reader, writer):
+        writer.write(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(), PATIENCE)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_a_web_page_may_connect_from_the_same_host_or_a_listed_one(tmp_path: Path) -> None:
+    async with running(config_for(tmp_path, origins=("https://good.example",))) as url:
+        same = url.replace("ws://", "http://").removesuffix("/ws")
+        for origin in (same, "https://good.example"):
+            async with connect(url, origin=origin):  # type: ignore[arg-type]
+                pass
+        for origin in ("https://evil.example", "null", "https://good.example.evil.example"):
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(url, origin=origin)  # type: ignore[arg-type]
+            assert refused.value.response.status_code == 403
+
+
+async def test_connections_are_counted_per_address_and_behind_a_trusted_proxy(tmp_path: Path) -> None:
+    config = config_for(tmp_path, connections_per_address=2, trusted_proxies=("127.0.0.1",))
+    async with running(config) as url:
+
+        async def come(address: str) -> Person:
+            return await Person.at(url, additional_headers={"X-Forwarded-For": address})
+
+        first, _second = await come("192.0.2.1"), await come("192.0.2.1")
+        with pytest.raises(InvalidStatus) as refused:
+            await come("192.0.2.1")
+        assert refused.value.response.status_code == 429
+        await come("192.0.2.2")
+        await first.close()
+        await come("192.0.2.1")
+
+
+async def test_connections_are_counted_in_all_and_per_user(tmp_path: Path) -> None:
+    async with running(config_for(tmp_path, connections=3, connections_per_user=2)) as url:
+        ada = await Person.named(url, "ada")
+        phone = await Person.again(url, ada.token)
+        tablet = await Person.at(url)
+        assert await tablet.error("auth", token=ada.token) == "too_many_connections"
+        assert await tablet.error("friends") == "unauthenticated"
+        with pytest.raises(InvalidStatus) as refused:
+            await Person.at(url)
+        assert refused.value.response.status_code == 503
+        await phone.close()
+        assert (await tablet.ask("auth", token=ada.token))["success"]
+
+
+async def test_compression_is_a_setting(tmp_path: Path) -> None:
+    async with running(config_for(tmp_path, compression=True)) as url:
+        ada, bob = await Person.named(url, "ada"), await Person.named(url, "bob")
+        await befriend(ada, bob, username="bob")
+        async with connect(url, compression="deflate") as ws:
+            assert [extension.name for extension in ws.protocol.extensions] == ["permessage-deflate"]
+            await ws.send(orjson.dumps({"type": "auth", "token": bob.token}).decode())
+            await ws.recv()
+            await ada.data("send", to_user="bob", content="squeeze " * 500)
+            assert orjson.loads(await ws.recv())["data"]["content"] == "squeeze " * 500
+    async with running(config_for(tmp_path)) as url, connect(url, compression="deflate") as ws:
+        assert ws.protocol.extensions == []
+
+
+# Frames
+
+
+async def test_frames_that_the_rfc_wants_refused(url: str) -> None:
+    for payload, code in (
+        (Frame(Opcode.TEXT, b"x" * 65537), 1009),
+        (Frame(Opcode.TEXT, b'{"type":"\xff"}'), 1007),
+        (Frame(Opcode.BINARY, b"{}"), 1003),
+        (Frame(Opcode.TEXT, b"{}", rsv1=True), 1002),
+    ):
+        person = await Person.at(url)
+        frame = bytearray(Frame(payload.opcode, payload.data).serialize(mask=True))
+        if payload.rsv1:
+            frame[0] |= 0x40
+        person.socket.transport.write(bytes(frame))
+        assert code_of(await until_closed(person)) == code
+
+
+async def test_a_frame_in_fragments_is_one_frame(url: str) -> None:
+    ada = await Person.at(url)
+    await ada.socket.send(iter(['{"type":"sig', 'nup","username":"ada",', '"password":"correct horse"}']))
+    assert (await ada.reply())["success"]
+
+
+async def test_invalid_utf8_that_had_to_wait_closes_too(url: str) -> None:
+    ada = await Person.at(url)
+    signup = _masked(orjson.dumps({"type": "signup", "username": "ada", "password": "correct horse"}))
+    ada.socket.transport.write(signup + _masked(b'{"type":"heartbeat"}') + _masked(b"\xff"))
+    assert (await ada.reply())["op"] == "signup"
+    assert (await ada.reply())["op"] == "heartbeat"
+    assert code_of(await until_closed(ada)) == 1007
+
+
+async def test_replies_come_in_the_order_of_the_requests(url: str) -> None:
+    ada = await Person.named(url, "ada")
+    asked = ["send", "history", "heartbeat", "send", "profile", "nonsense", "friends", "send", "unread_count"] * 20
+    fields = {"send": {"to_user": "ada", "content": "note"}, "history": {"user": "ada"}}
+    ada.socket.transport.write(
+        b"".join(
+            _masked(orjson.dumps({"type": op, "id": number, **fields.get(op, {})})) for number, op in enumerate(asked)
+        )
+    )
+    replies = [await ada.reply() for _ in asked]
+    assert [reply["id"] for reply in replies] == list(range(len(asked)))
+    written = 0
+    for reply in replies:
+        written += reply["op"] == "send"
+        if reply["op"] == "history":
+            assert reply["data"]["messages"][-1]["seq"] == written, "what was written can be read in the next line"
+        assert reply["success"] == (reply["op"] != "nonsense")
+
+
+async def test_pipelined_lines_after_a_signup_are_the_new_users(url: str) -> None:
+    ada = await Person.at(url)
+    await ada.say("signup", username="ada", password="correct horse")
+    await ada.say("send", to_user="ada", content="first")
+    await ada.say("logout")
+    await ada.say("friends")
+    assert [(await ada.reply())["success"] for _ in range(4)] == [True, True, True, False]
+
+
+async def test_a_rate_limit_says_when_to_come_back(tmp_path: Path) -> None:
+    config = config_for(tmp_path)
+    slow = replace(config.rates, chat=Rate(per_second=0.1, burst=2), ops=Rate(per_second=1000, burst=1000))
+    async with running(replace(config, rates=slow)) as url:
+        ada = await Person.named(url, "ada")
+        phone = await Person.again(url, ada.token)
+        for person in (ada, phone):
+            await person.data("send", to_user="ada", content="one")
+        refused = await ada.ask("send", to_user="ada", content="three")
+        assert refused["error"]["code"] == "rate_limited"
+        assert refused["error"]["temporary"]
+        assert 0 < refused["error"]["retry_after_ms"] <= 10_001
+        assert (await ada.ask("friends"))["success"], "other ops have their own limits"
+
+
+# Slow readers
+
+
+async def test_a_client_that_never_reads_costs_bounded_memory_and_misses_nothing(process: Process) -> None:
+    ada, bob = await Person.named(process.url, "ada"), await Person.named(process.url, "bob")
+    conversation_id = await befriend(ada, bob, username="bob")
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)  # the kernel's own buffers would hold it all
+    deaf.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(deaf, ("127.0.0.1", process.port))
+    reader, writer = await asyncio.open_connection(sock=deaf)
+    await _shake_hands(reader, writer)
+    writer.write(_masked(orjson.dumps({"type": "auth", "token": bob.token})))
+    await reader.readuntil(b'"sync":null}}')
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+    before = _resident_kib(process.pid)
+    content = "x" * 8000
+    sent = 1500  # 12 MB, where outbox_bytes is 1 MiB
+    started = loop.time()
+    for _ in range(sent):
+        await ada.data("send", to_user="bob", content=content)
+        await bob.next()
+    assert loop.time() - started < PATIENCE
+    grown = _resident_kib(process.pid) - before
+    print(f"grown by {grown} KiB")
+    assert grown < 30_000, f"the daemon grew by {grown} KiB"
+
+    writer.transport.resume_reading()  # type: ignore[attr-defined]
+    rest = await asyncio.wait_for(reader.read(), PATIENCE)
+    while more := await asyncio.wait_for(reader.read(), PATIENCE):
+        rest += more
+    assert (1013).to_bytes(2, "big") + b"too slow: reconnect and sync" in rest[-64:]
+    writer.close()
+
+    seen = rest.count(b'"event":"message"')
+    assert 0 < seen < sent
+    again = await Person.at(process.url)
+    page = (await again.data("auth", token=bob.token, cursors={str(conversation_id): seen}))["sync"]
+    missed = page["events"]
+    while page["next"] is not None:
+        cursors = {str(conversation_id): missed[-1]["seq"]}
+        page = await again.data("sync", cursors=cursors, after_conversation_id=page["next"])
+        missed += page["events"]
+    assert [one["seq"] for one in missed if one["event"] == "message"] == list(range(seen + 1, sent + 1))
+
+
+def _resident_kib(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize() // 1024
+
+
+async def test_a_client_that_asks_and_does_not_read_is_not_read_either(url: str) -> None:
+    ada = await Person.named(url, "ada")
+    for _ in range(50):
+        await ada.data("send", to_user="ada", content="x" * 8000)
+    ada.socket.transport.pause_reading()
+    asked = 2000  # answers of 400 KB each: had all of them been worked on, the outbox would have overflowed
+    ask = _masked(orjson.dumps({"type": "history", "user": "ada", "limit": 50}))
+    ada.socket.transport.write(ask * asked)
+    bob = await Person.named(url, "bob")
+    for _ in range(20):
+        assert (await bob.ask("heartbeat"))["success"], "the others are served meanwhile"
+    ada.socket.transport.abort()
+
+
+# The end
+
+
+async def test_sigterm_finishes_what_was_accepted_and_says_come_back(process: Process) -> None:
+    ada, bob = await Person.named(process.url, "ada"), await Person.named(process.url, "bob")
+    await befriend(ada, bob, username="bob")
+    for number in range(100):
+        await ada.say("send", to_user="bob", content=str(number), id=number)
+    first = await ada.reply()
+    started = time.monotonic()
+    stopping = asyncio.create_task(process.kill(15))
+    acknowledged = [first["data"]["seq"]]
+    with pytest.raises(ConnectionClosed) as closed:
+        while True:
+            acknowledged.append((await ada.reply())["data"]["seq"])
+    assert code_of(closed.value) == 1012
+    assert code_of(await until_closed(bob)) == 1012
+    assert await stopping == 0
+    assert time.monotonic() - started < 10.0
+    await process.start()
+    bob = await Person.again(process.url, bob.token)
+    stored = await bob.data("history", user="ada", limit=200)
+    assert [one["seq"] for one in stored["messages"]][: len(acknowledged)] == acknowledged
+    assert "Traceback" not in process.log
+    await bob.close()
+
+
+async def test_sigterm_does_not_wait_for_who_does_not_answer(tmp_path: Path) -> None:
+    process = Process(tmp_path, "[server]\nlisten = '127.0.0.1:{port}'\nshutdown_timeout = 0.5\n")
+    await process.start()
+    async with raw(process.url) as (reader, writer):
+        await _shake_hands(reader, writer)
+        started = time.monotonic()
+        assert await process.kill(15) == 0
+        assert time.monotonic() - started < 3.0
