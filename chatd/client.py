@@ -19,7 +19,7 @@ import itertools
 import random
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -94,7 +94,7 @@ class Client:
 
     if TYPE_CHECKING:
 
-        def __getattr__(self, op: str) -> Callable[..., Awaitable[Any]]: ...
+        def __getattr__(self, op: str) -> Callable[..., Coroutine[Any, Any, Any]]: ...
 
     def __init__(
         self,

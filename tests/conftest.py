@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import Process, config_for, running
+from tests.support import Person, Process, config_for, running
+
+
+@pytest.fixture(autouse=True)
+async def goodbye() -> AsyncIterator[None]:
+    """Whoever is still connected at the end of a test leaves."""
+    Person.everybody.clear()
+    yield
+    for person in Person.everybody:
+        person.socket.transport.abort()
+    await asyncio.gather(*(person.socket.wait_closed() for person in Person.everybody))
 
 
 @pytest.fixture

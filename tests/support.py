@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
@@ -49,7 +49,11 @@ async def running(config: Config) -> AsyncIterator[str]:
 class Person:
     """Somebody at a WebSocket, frame by frame."""
 
+    everybody: ClassVar[list[Person]] = []
+    """Who came during this test; a fixture sees them off."""
+
     def __init__(self, socket: ClientConnection) -> None:
+        self.everybody.append(self)
         self.socket = socket
         self.token = ""
         self.frames: deque[dict[str, Any]] = deque()
@@ -124,7 +128,6 @@ class Person:
     async def close(self) -> None:
         """Leave."""
         await self.socket.close()
-        await self.socket.wait_closed()
 
 
 async def befriend(one: Person, other: Person, *, username: str) -> int:

@@ -8,7 +8,7 @@ import random
 from collections import Counter, defaultdict
 
 from chatd.client import Client, Event
-from tests.support import PASSWORD, Person, Process
+from tests.support import Person, Process
 
 KILLS = int(os.environ.get("CHATD_KILLS", "4"))
 """How often. `CHATD_KILLS=20 bin/test tests/faults/test_kill.py` is the long run."""

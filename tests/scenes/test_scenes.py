@@ -9,12 +9,12 @@ import pytest
 from tests.scenes.play import Play
 from tests.support import Process
 
-SCENES = sorted(Path(__file__).parent.glob("*.scene"))
+SCENES = {file.stem: file.read_text(encoding="utf-8") for file in sorted(Path(__file__).parent.glob("*.scene"))}
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.stem)
-async def test_scene(scene: Path, process: Process) -> None:
-    await Play(process).perform(scene.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", SCENES)
+async def test_scene(name: str, process: Process) -> None:
+    await Play(process).perform(SCENES[name])
     assert await process.kill(15) == 0
     status, output = await process.command("check")
     assert status == 0, output
