@@ -46,7 +46,7 @@ class UsageError(Exception):
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command. Returns the exit status."""
-    arguments = _parser().parse_args(_with_default(sys.argv[1:] if argv is None else argv))
+    arguments = parser().parse_args(_with_default(sys.argv[1:] if argv is None else argv))
     try:
         settings = _settings(arguments)
         status: int = arguments.run(settings, arguments)
@@ -63,12 +63,13 @@ def _with_default(argv: list[str]) -> list[str]:
     return argv
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", metavar="FILE", type=Path, help="settings; ./chatd.toml where there is one")
     common.add_argument("--data", metavar="DIR", help="the folder with the database, instead of [database] data")
-    parser = argparse.ArgumentParser(prog="chatd", description="A self-hosted chat server.")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    """The commands and their options."""
+    root = argparse.ArgumentParser(prog="chatd", description="A self-hosted chat server.")
+    commands = root.add_subparsers(metavar="COMMAND", required=True)
 
     def add(name: str, run: Callable[..., int], what: str, under: Any = commands) -> argparse.ArgumentParser:
         command: argparse.ArgumentParser = under.add_parser(name, parents=[common], help=what, description=what)
@@ -92,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         add(name, run, what, users).add_argument("username")
     add("list", _user_list, "list the users", users)
-    return parser
+    return root
 
 
 def _settings(arguments: argparse.Namespace) -> config.Config:

@@ -129,7 +129,7 @@ def _op_section(op: Op) -> Iterator[str]:
     yield f"    {orjson.dumps(described['example']).decode()}"
     yield ""
     if described["fields"]:
-        yield "| field | | |"
+        yield "| field | type | |"
         yield "|---|---|---|"
         for field in described["fields"]:
             extra = "required" if field["required"] else field.get("note", "")
