@@ -55,4 +55,8 @@ class Admission:
         """RFC 6455, section 10.2. A request without an Origin is no web page's."""
         if origin in self._limits.origins:
             return True
-        return urlsplit(origin).netloc.lower() in [host.lower() for host in hosts]
+        try:
+            host = urlsplit(origin).netloc.lower()
+        except ValueError:
+            return False
+        return host != "" and host in [one.lower() for one in hosts]

@@ -146,7 +146,7 @@ def load(path: Path) -> Config:
 def address(listen: str) -> tuple[str, int]:
     """The host and port of "HOST:PORT" or "[IPv6]:PORT". Raises `ConfigError`."""
     host, colon, port = listen.rpartition(":")
-    if not (colon and port.isascii() and port.isdigit() and int(port) < 65536):
+    if not (colon and port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 65536):
         raise ConfigError(f"server.listen: must be HOST:PORT with a port from 0 to 65535, not {listen!r}")
     return host.removeprefix("[").removesuffix("]"), int(port)
 

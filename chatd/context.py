@@ -36,7 +36,7 @@ class Transaction(Protocol):
         ...
 
     async def run(self, query: Query, /, **values: Any) -> int:
-        """The number of rows changed."""
+        """The number of rows changed, by a statement that returns none."""
         ...
 
 

@@ -17,11 +17,16 @@ EVENTS: dict[str, type[Any]] = {}
 """Every event by its name on the wire."""
 
 
+def has_docstring(data: type[Any]) -> bool:
+    """Whether somebody wrote one: where nobody did, `@dataclass` puts the signature."""
+    return bool(data.__doc__) and not (data.__doc__ or "").startswith(f"{data.__name__}(")
+
+
 def event(name: str) -> Any:
     """Register a dataclass as the data of the event `name`. Raises TypeError for a duplicate or missing docstring."""
 
     def register(data: type[T]) -> type[T]:
-        if name in EVENTS or not data.__doc__:
+        if name in EVENTS or not has_docstring(data):
             raise TypeError(f"event {name}: registered twice, or without a docstring")
         EVENTS[name] = data
         return data

@@ -19,7 +19,7 @@ from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal, Protocol
 
 from chatd.errors import ChatError, Phrase
-from chatd.events import name_of_type
+from chatd.events import has_docstring, name_of_type
 from chatd.wire import Schema
 
 Lane = Literal["write", "read", "here"]
@@ -119,10 +119,12 @@ def op(
                 raise TypeError(f"op {name}: {problem}")
         request = hints[parameters[1]]
         doc = inspect.cleandoc(request.__doc__ or "")
-        if not doc or doc.startswith(f"{request.__name__}("):  # the signature that @dataclass puts where there is none
+        if not has_docstring(request):
             raise TypeError(f"op {name}: {request.__name__} has no docstring")
         schema = Schema(request)
         schema.convert(dict(example), owner=name)
+        if write_when is not None and write_when not in schema.names:
+            raise TypeError(f"op {name}: {request.__name__} has no field {write_when}")
         REGISTRY[name] = Op(
             name=name,
             schema=schema,

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from chatd.errors import BY_CODE, AlreadyAuthenticated, ChatError, Conflict, Invalid, TooFast, Unauthenticated
-from chatd.events import EVENTS
+from chatd.events import EVENTS, has_docstring
 from chatd.op import REGISTRY, Op
 from chatd.wire import ClientId, expected
 
@@ -50,7 +50,7 @@ def describe(op: Op) -> dict[str, Any]:
         "who": _WHO[op.needs.asks],
         "fields": fields,
         "reply": dict(_reply_fields(op.reply)),
-        "reply_note": inspect.cleandoc(op.reply.__doc__ or "") if _has_doc(op.reply) else "",
+        "reply_note": inspect.cleandoc(op.reply.__doc__ or "") if has_docstring(op.reply) else "",
         "example": {"type": op.name, **op.example},
         "errors": {error.code: _first_line(error) for error in errors_of(op)},
         "events": list(op.emits),
@@ -70,10 +70,6 @@ def _first_line(documented: type[Any]) -> str:
     return inspect.cleandoc(documented.__doc__ or "").splitlines()[0]
 
 
-def _has_doc(data: type[Any]) -> bool:
-    return not (data.__doc__ or "").startswith(f"{data.__name__}(")
-
-
 def _reply_fields(data: type[Any]) -> Iterator[tuple[str, Any]]:
     hints = typing.get_type_hints(data, include_extras=True)
     for field in dataclasses.fields(data):
@@ -84,7 +80,7 @@ def _shape(hint: Any) -> Any:
     """The shape of a reply's field: a word, or the shape of what it holds."""
     if typing.get_origin(hint) is typing.Annotated:
         hint = typing.get_args(hint)[0]
-    if isinstance(hint, types.UnionType):
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         inner = [_shape(arg) for arg in typing.get_args(hint) if arg is not types.NoneType]
         return f"{inner[0]} or null" if isinstance(inner[0], str) else inner[0]
     origin, args = typing.get_origin(hint), typing.get_args(hint)

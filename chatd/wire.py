@@ -11,7 +11,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -84,9 +84,10 @@ def milliseconds(time: Time, *, field: str) -> int:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise Invalid(field=field, expected=_TIME_EXPECTED)
-    return int(moment.timestamp() * 1000)
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_EXPECTED = Phrase(
     "must be an RFC 3339 time such as 2026-01-31T12:00:00.000Z", "必须是 RFC 3339 时间，例如 2026-01-31T12:00:00.000Z"
 )
@@ -188,7 +189,7 @@ def _field(field: dataclasses.Field[Any], hint: Any) -> Field:
         name=field.name,
         hint=hint,
         required=required,
-        default=None if required else field.default,
+        default=None if field.default is dataclasses.MISSING else field.default,
         expected=expected(hint),
         bytes=limits.get("bytes"),
         secret=limits.get("secret", False),
@@ -249,7 +250,7 @@ _OBJECT = Phrase('an object with a "type", such as {"type":"help"}', '含 "type"
 
 
 def parse(data: bytes | bytearray) -> dict[str, Any]:
-    """The object in a text frame. Raises `NotUtf8`, `InvalidJson`, `InvalidFrame` or, for a NUL, `Invalid`."""
+    """The object in a text frame. Raises `NotUtf8`, `InvalidJson` or `InvalidFrame`."""
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -264,7 +265,7 @@ def parse(data: bytes | bytearray) -> dict[str, Any]:
 
 
 def refuse_nul(data: bytes | bytearray, body: Json) -> None:
-    """Raise `Invalid` for the first field that contains NUL, which PostgreSQL's text cannot hold."""
+    """Raise `Invalid` for the first field that is text with a NUL, which PostgreSQL cannot hold."""
     if b"\\u0000" in data:  # the only way JSON can write it (RFC 8259, section 7)
         for name, value in body.items():
             if "\0" in name or (isinstance(value, str) and "\0" in value):
@@ -292,7 +293,9 @@ def take_type(body: dict[str, Any]) -> str:
     return value
 
 
-_CLIENT_ID = Schema(dataclasses.make_dataclass("ClientIdOnly", [("client_id", ClientId | None, None)]))
+_CLIENT_ID = Schema(
+    dataclasses.make_dataclass("ClientIds", [("client_id", ClientId | None, None), ("temp_id", ClientId | None, None)])
+)
 
 
 def take_client_id(body: dict[str, Any]) -> str | None:
@@ -300,7 +303,7 @@ def take_client_id(body: dict[str, Any]) -> str | None:
     if "client_id" not in body and "temp_id" not in body:
         return None
     name = "client_id" if "client_id" in body else "temp_id"
-    value: str | None = _CLIENT_ID.convert({"client_id": body.pop(name)}, owner="this op").client_id
+    value: str | None = getattr(_CLIENT_ID.convert({name: body.pop(name)}, owner="this op"), name)
     return value
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -43,6 +44,7 @@ def prepare(path: Path, schema: str, steps: Sequence[Step] = STEPS) -> None:
     with _opened(path) as connection:
         version = _version(connection, path)
         if version is None:
+            connection.execute("PRAGMA journal_mode = WAL")
             _create(connection, schema, _latest(steps))
             return
         if version > _latest(steps):
@@ -63,20 +65,26 @@ def rollback(path: Path) -> Path:
     The database gets a new epoch, so that clients which have seen later entries notice.
     Raises `MigrationError` where there is no copy.
     """
-    copies = sorted(path.parent.glob(f"{path.name}.before-v*"), key=lambda copy: int(copy.name.rpartition("-v")[2]))
+    copies = {int(match[1]): one for one in path.parent.iterdir() if (match := _copy_of(path).fullmatch(one.name))}
     if not copies:
         raise MigrationError(f"there is no copy of {path} to go back to")
-    copy = copies[-1]
-    undone = path.with_name(f"{path.name}.undone-v{copy.name.rpartition('-v')[2]}")
+    version = max(copies)
+    undone = path.with_name(f"{path.name}.undone-v{version}")
+    with _opened(copies[version]) as connection:
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (new_epoch(),))
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with _opened(path) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    os.replace(path, undone)
     for companion in ("-wal", "-shm"):
         path.with_name(path.name + companion).unlink(missing_ok=True)
-    os.replace(copy, path)
-    with _opened(path) as connection:
-        connection.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (new_epoch(),))
+    undone.unlink(missing_ok=True)
+    os.link(path, undone)
+    os.replace(copies[version], path)  # at every moment there is a database at `path`
     return undone
+
+
+def _copy_of(path: Path) -> re.Pattern[str]:
+    return re.compile(re.escape(path.name) + r"\.before-v(\d+)")
 
 
 def new_epoch() -> str:
@@ -89,7 +97,6 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             yield connection
         finally:
@@ -106,8 +113,8 @@ def _version(connection: sqlite3.Connection, path: Path) -> int | None:
     if "meta" not in tables:
         raise MigrationError(f"{path} is a database, but not one of chatd's")
     row = connection.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()
-    if row is None:
-        raise MigrationError(f"{path} does not say which version it is of")
+    if row is None or not str(row[0]).isdecimal():
+        raise MigrationError(f"{path} does not say which version it is of: {row and row[0]!r}")
     return int(row[0])
 
 
@@ -150,7 +157,8 @@ def _migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Step]) 
         if problems:
             raise MigrationError(f"{path}: the migration would break it: {problems[0]}; nothing was changed")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a trigger's RAISE(ROLLBACK) has ended it already
+            connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
 

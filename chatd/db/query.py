@@ -18,6 +18,8 @@ import orjson
 _NAME = re.compile(r"\s*/\* ([a-z_]+\.[a-z_]+) \*/")
 _LIST = re.compile(r"\bIN :([a-z_]+)\b")
 _TOKEN = re.compile(r"'(?:[^']|'')*'|/\*.*?\*/|:([a-z_]+)", re.DOTALL)
+_QUOTED = re.compile(r"'(?:[^']|'')*'|/\*.*?\*/", re.DOTALL)
+_AMBIGUOUS = re.compile(r"--|::|:[a-z_]*[A-Z0-9]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +66,8 @@ def by_dialect(*, sqlite: str, postgres: str) -> Query:
     if match is None:
         raise TypeError(f"a query begins with its name, /* module.what_it_does */: {sqlite!r}")
     name = match.group(1)
+    if odd := _AMBIGUOUS.search(_QUOTED.sub("", f"{sqlite} {postgres}")):
+        raise TypeError(f"{name}: {odd.group(0)!r} is read in two ways; parameters are :lower_case, comments /* … */")
     if name in QUERIES:
         raise TypeError(f"two queries are named {name}")
     lists = frozenset(_LIST.findall(sqlite))

@@ -77,7 +77,7 @@ def _run(job: Job, transaction: SqliteTransaction) -> None:
         log.exception("the database refused an op")
         job.error = Unavailable()
         job.error.__cause__ = error
-    except Exception as error:
+    except BaseException as error:
         job.error = error
 
 
@@ -190,7 +190,8 @@ class Lane:
 
     async def idle(self) -> None:
         """Wait until nothing is under way or waiting."""
-        await self._idle.wait()
+        while self._busy:
+            await self._idle.wait()
 
 
 _PRAGMAS = (

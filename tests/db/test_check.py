@@ -1,0 +1,181 @@
+"""Our own integrity checks find nothing in what chatd wrote, and whatever is put wrong on purpose."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from chatd.db.check import RULES, violations
+from chatd.db.sqlite import SqliteTransaction, drive
+from tests.support import Person, befriend, config_for, running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def written(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
+    """The database of a daemon that people have used: 1 ada and 2 bob are friends, 3 mallory is nobody's."""
+    folder = tmp_path_factory.mktemp("written")
+    async with running(config_for(folder)) as url:
+        ada, bob, mallory = [await Person.named(url, name) for name in ("ada", "bob", "mallory")]
+        await befriend(ada, bob, username="bob")
+        for number, (person, other) in enumerate([(ada, "bob"), (bob, "ada"), (ada, "bob"), (ada, "ada")]):
+            await person.data("send", to_user=other, content=f"hello {number}", client_id=f"c{number}")
+        await bob.data("read", user="ada", seq=2)
+        await ada.data("delivered", user="bob", seq=1)
+        await befriend(mallory, ada, username="ada")
+        await mallory.data("send", to_user="ada", content="buy")
+        await ada.data("block", user="mallory")
+        await mallory.data("friend_request", to_user="ada")
+        await ada.data("friend_remark", user="bob", remark="from work")
+        for person in (ada, bob, mallory):
+            await person.close()
+    yield folder / "chatd.db"
+
+
+@pytest.fixture
+def database(written: Path, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """A copy of it, to be put wrong: foreign keys are off."""
+    copy = shutil.copy(written, tmp_path)
+    with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        connection.row_factory = sqlite3.Row
+        yield connection
+
+
+def found(connection: sqlite3.Connection) -> dict[str, str]:
+    """What `violations` says, by the rule's name."""
+    with contextlib.closing(connection.cursor()) as cursor:
+        lines = drive(violations(SqliteTransaction(cursor)))
+    return {line.partition(":")[0]: line for line in lines}
+
+
+def test_nothing_is_wrong_with_what_chatd_wrote(database: sqlite3.Connection) -> None:
+    assert found(database) == {}
+    assert database.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def test_there_is_something_to_be_wrong_with(database: sqlite3.Connection) -> None:
+    for table in ("entries", "members", "friends", "blocks", "friend_requests"):
+        assert database.execute(f"SELECT * FROM {table}").fetchone() is not None, table  # noqa: S608  # a constant
+    assert direct(database) == 4  # after the three logs of their own
+
+
+def direct(connection: sqlite3.Connection) -> int:
+    """The conversation of ada and bob."""
+    found: int = connection.execute("SELECT id FROM conversations WHERE low_id = 1 AND high_id = 2").fetchone()[0]
+    return found
+
+
+SEND_BY_NOBODY = """
+INSERT INTO entries (conversation_id, seq, event, user_id, kind, content, created_at)
+VALUES (4, {seq}, 'message', 1, 'text', '', 0)
+"""
+
+CORRUPTIONS = [
+    ("check.holes", "an entry is lost", "DELETE FROM entries WHERE conversation_id = 4 AND seq = 2", 4),
+    ("check.holes", "the first entry is lost", "DELETE FROM entries WHERE conversation_id = 4 AND seq = 1", 4),
+    ("check.holes", "the newest entry is lost", "DELETE FROM entries WHERE conversation_id = 4 AND seq = 3", 4),
+    ("check.holes", "all entries are lost", "DELETE FROM entries WHERE conversation_id = 4", 4),
+    ("check.holes", "an entry was not counted", SEND_BY_NOBODY.format(seq=4), 4),
+    ("check.holes", "a number was skipped", "UPDATE entries SET seq = 5 WHERE conversation_id = 4 AND seq = 3", 4),
+    ("check.holes", "numbers begin at 0", "UPDATE entries SET seq = 0 WHERE conversation_id = 4 AND seq = 2", 4),
+    ("check.holes", "the count ran ahead", "UPDATE conversations SET last_seq = last_seq + 1 WHERE id = 4", 4),
+    ("check.last_message", "no message is known", "UPDATE conversations SET last_message_seq = 0 WHERE id = 4", 4),
+    (
+        "check.last_message",
+        "the newest message is no message",
+        "UPDATE conversations SET last_message_seq = last_seq WHERE id = 1",
+        1,
+    ),
+    ("check.pointers", "read before delivered", "UPDATE members SET delivered_seq = 1 WHERE read_seq = 2", 4),
+    ("check.pointers", "read what is not there", "UPDATE members SET delivered_seq = 9 WHERE conversation_id = 4", 4),
+    ("check.pointers", "read less than nothing", "UPDATE members SET read_seq = -1 WHERE conversation_id = 4", 4),
+    ("check.pointers", "may see entry 0", "UPDATE members SET from_seq = 0 WHERE conversation_id = 4", 4),
+    ("check.pointers", "may see only the future", "UPDATE members SET from_seq = 5 WHERE conversation_id = 4", 4),
+    (
+        "check.entries",
+        "a message without content",
+        "UPDATE entries SET content = NULL WHERE id = {message}",
+        "{message}",
+    ),
+    ("check.entries", "a message without kind", "UPDATE entries SET kind = NULL WHERE id = {message}", "{message}"),
+    ("check.entries", "a message with data", "UPDATE entries SET data = '{{}}' WHERE id = {message}", "{message}"),
+    ("check.entries", "an event without data", "UPDATE entries SET data = NULL WHERE id = {other}", "{other}"),
+    (
+        "check.entries",
+        "an event with content",
+        "UPDATE entries SET kind = 'text', content = '' WHERE id = {other}",
+        "{other}",
+    ),
+    ("check.friends", "one direction is lost", "DELETE FROM friends WHERE user_id = 2", 1),
+    ("check.friends", "the other direction is lost", "DELETE FROM friends WHERE user_id = 1", 2),
+    ("check.friends_talk", "no conversation", "UPDATE conversations SET low_id = 3 WHERE id = 4", 1),
+    ("check.friends_talk", "it is no direct one", "UPDATE conversations SET kind = 'self' WHERE id = 4", 1),
+    ("check.friends_talk", "a friend is blocked", "INSERT INTO blocks VALUES (2, 1, 0)", 2),
+    ("check.members", "a member is lost", "DELETE FROM members WHERE conversation_id = 4 AND user_id = 2", 4),
+    ("check.members", "a stranger listens", "INSERT INTO members VALUES (4, 3, 1, 0, 0, 0, 0)", 4),
+    ("check.members", "a stranger listens to oneself", "INSERT INTO members VALUES (1, 3, 1, 0, 0, 0, 0)", 1),
+    ("check.members", "nobody is in one's own log", "DELETE FROM members WHERE conversation_id = 1", 1),
+    ("check.members", "a self conversation of two", "UPDATE conversations SET kind = 'self' WHERE id = 4", 4),
+    ("check.members", "a direct conversation of one", "UPDATE conversations SET kind = 'direct' WHERE id = 1", 1),
+    ("check.members", "high before low", "UPDATE conversations SET low_id = 2, high_id = 1 WHERE id = 4", 4),
+    ("check.members", "of nobody", "UPDATE conversations SET low_id = NULL, high_id = NULL WHERE id = 4", 4),
+    ("check.self_logs", "a log is lost", "DELETE FROM conversations WHERE id = 3", 3),
+    (
+        "check.self_logs",
+        "a user was made by hand",
+        "INSERT INTO users (id, username, username_key, password_hash, created_at) VALUES (9, 'x', 'x', '', 0)",
+        9,
+    ),
+    ("check.selfish", "one's own friend", "INSERT INTO friends VALUES (3, 3, '', 0)", 3),
+    ("check.selfish", "one's own enemy", "INSERT INTO blocks VALUES (3, 3, 0)", 3),
+    (
+        "check.selfish",
+        "asking oneself",
+        "INSERT INTO friend_requests (from_id, to_id, note, status, created_at) VALUES (3, 3, '', 'pending', 0)",
+        3,
+    ),
+]
+"""The rule that is to find it, what is wrong, how it is made so, and the id that is to be told."""
+
+
+@pytest.mark.parametrize(
+    ("rule", "sql", "told"),
+    [pytest.param(rule, sql, told, id=f"{rule}: {what}") for rule, what, sql, told in CORRUPTIONS],
+)
+def test_a_corruption_is_found_by_its_rule(database: sqlite3.Connection, rule: str, sql: str, told: int | str) -> None:
+    ids = {
+        name: str(database.execute(f"SELECT MAX(id) FROM entries WHERE event {sign} 'message'").fetchone()[0])  # noqa: S608
+        for name, sign in (("message", "="), ("other", "<>"))
+    }
+    database.execute(sql.format(**ids))
+    assert database.execute("SELECT changes()").fetchone()[0] > 0
+    lines = found(database)
+    assert rule in lines
+    assert str(told).format(**ids) in lines[rule].rpartition(" ids ")[2].split(", ")
+
+
+def test_every_rule_has_a_corruption() -> None:
+    assert {rule for rule, *_ in CORRUPTIONS} == {rule.violations.name for rule in RULES}
+
+
+def test_a_rule_is_told_with_its_first_ten_ids_and_how_many_there_are(database: sqlite3.Connection) -> None:
+    for number in range(100, 112):
+        database.execute(
+            "INSERT INTO users (id, username, username_key, password_hash, created_at) VALUES (:id, :id, :id, '', 0)",
+            {"id": number},
+        )
+    ids = ", ".join(str(number) for number in range(100, 110))
+    assert found(database) == {
+        "check.self_logs": f"check.self_logs: not true that every user has a log: 12 times, ids {ids}"
+    }
+
+
+def test_what_is_wrong_is_told_in_the_order_of_the_rules(database: sqlite3.Connection) -> None:
+    database.execute("DELETE FROM friends WHERE user_id = 2")
+    database.execute("DELETE FROM entries WHERE conversation_id = 4 AND seq = 2")
+    assert list(found(database)) == ["check.holes", "check.friends"]

@@ -1,0 +1,389 @@
+"""PostgreSQL takes the same schema and the same queries, and answers as SQLite does."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import chatd
+import chatd.cli
+import chatd.db.check
+import chatd.dispatch
+import chatd.housekeeping
+import chatd.ops
+from chatd import access, catchup, config, log, relations, sessions
+from chatd.context import Context, Row, Transaction
+from chatd.db.query import QUERIES, Query, schema_for_postgres
+from chatd.db.sqlite import SqliteTransaction
+from chatd.ops import accounts, blocks, conversations, friend_requests, friends, profiles
+from chatd.ops import messages as reading
+from chatd.pointers import move_pointers
+from chatd.session import NOBODY, Identity
+from tests.db.postgres import NotInstalled, PostgresTransaction, Server, serving
+
+PACKAGE = Path(chatd.__file__).parent
+SCHEMA = config.shipped("schema.sql").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with contextlib.ExitStack() as stack:
+        try:
+            running = stack.enter_context(serving())
+        except NotInstalled as reason:
+            pytest.skip(str(reason))
+        yield running
+
+
+@pytest.fixture
+async def postgres(server: Server) -> AsyncIterator[Any]:
+    """A connection to a database that has the schema."""
+    async with server.database() as connection:
+        await connection.execute(schema_for_postgres(SCHEMA))
+        yield connection
+
+
+@pytest.fixture
+def sqlite() -> Iterator[sqlite3.Connection]:
+    """A connection to a database that has the schema."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.executescript(SCHEMA)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA foreign_keys = ON")
+        yield connection
+
+
+def code() -> Iterator[tuple[str, ast.AST]]:
+    """Every node of chatd's syntax trees, with the module it stands in."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            yield module, node
+
+
+def calls(name: str) -> list[tuple[str, ast.Call]]:
+    """Every call of a function of this name."""
+    found = []
+    for module, node in code():
+        if isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
+            if called == name:
+                found.append((module, node))
+    return found
+
+
+def importers(name: str) -> set[str]:
+    """Every module that imports this name."""
+    return {module for module, node in code() if isinstance(node, ast.alias) and node.name == name}
+
+
+def shipped_queries() -> list[Query]:
+    """Every query that stands in chatd's code, by name. (`QUERIES` may also have some that other tests made.)"""
+    names = []
+    for module, call in calls("query"):
+        text = call.args[0]
+        assert isinstance(text, ast.Constant), f"{module}, line {call.lineno}: SQL is not built from strings"
+        assert isinstance(text.value, str)
+        match = re.match(r"\s*/\* (\S+) \*/", text.value)
+        assert match is not None, f"{module}, line {call.lineno}: the query has no name"
+        importlib.import_module(module)
+        names.append(match.group(1))
+    for name, module in DIALECTS.items():
+        importlib.import_module(module)
+        names.append(name)
+    return [QUERIES[name] for name in sorted(names)]
+
+
+# The one escape hatch
+
+DIALECTS: dict[str, str] = {}
+"""Every query made by `by_dialect`: its name, and the module it stands in."""
+
+
+def test_no_query_but_those_listed_here_has_a_text_per_database() -> None:
+    uses = [module for module, _ in calls("by_dialect") if module != "chatd.db.query"]
+    assert uses == sorted(DIALECTS.values())
+    assert importers("by_dialect") == set(uses)  # nor under another name
+
+
+@pytest.mark.parametrize(
+    "query", [query for query in shipped_queries() if query.name not in DIALECTS], ids=lambda q: q.name
+)
+def test_the_two_texts_of_a_query_differ_in_parameters_alone(query: Query) -> None:
+    text = re.sub(r"IN \(SELECT value FROM json_each\((:[a-z_]+)\)\)", r"= ANY(\1)", query.sqlite)
+    for number, name in enumerate(query.parameters, start=1):
+        text = re.sub(rf":{name}\b", f"${number}", text)
+    assert text == query.postgres
+
+
+# The schema
+
+
+Columns = set[tuple[str, int, str, str]]
+
+
+def columns_in_sqlite(connection: sqlite3.Connection) -> Columns:
+    types = {"INTEGER": "bigint", "TEXT": "text", "BLOB": "bytea"}
+    return {
+        (table, position, column, types[kind])
+        for table, position, column, kind in connection.execute(
+            """
+            SELECT t.name, c.cid + 1, c.name, c.type FROM sqlite_schema t, pragma_table_info(t.name) c
+            WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'
+            """
+        )
+    }
+
+
+async def columns_in_postgres(connection: Any) -> Columns:
+    rows = await connection.fetch(
+        """
+        SELECT c.table_name, c.ordinal_position, c.column_name, c.data_type
+        FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
+        WHERE c.table_schema = 'public' AND t.table_type = 'BASE TABLE'
+        """
+    )
+    return {tuple(row) for row in rows}
+
+
+async def test_postgres_has_the_tables_and_columns_that_sqlite_has(postgres: Any, sqlite: sqlite3.Connection) -> None:
+    assert await columns_in_postgres(postgres) == columns_in_sqlite(sqlite)
+
+
+async def test_postgres_has_the_views_and_named_indexes_that_sqlite_has(
+    postgres: Any, sqlite: sqlite3.Connection
+) -> None:
+    in_sqlite = sqlite.execute("SELECT name FROM sqlite_schema WHERE type IN ('view', 'index') AND sql IS NOT NULL")
+    in_postgres = await postgres.fetch(
+        """
+        SELECT viewname::text AS name FROM pg_views WHERE schemaname = 'public'
+        UNION SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+              JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+              LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid
+              WHERE n.nspname = 'public' AND k.oid IS NULL
+        """
+    )
+    assert {row["name"] for row in in_postgres} == {row["name"] for row in in_sqlite}
+
+
+async def test_postgres_has_the_foreign_keys_that_sqlite_has(postgres: Any, sqlite: sqlite3.Connection) -> None:
+    in_sqlite = sqlite.execute(
+        """
+        SELECT t.name, f."from", f."table", f."to" FROM sqlite_schema t, pragma_foreign_key_list(t.name) f
+        WHERE t.type = 'table'
+        """
+    )
+    in_postgres = await postgres.fetch(
+        """
+        SELECT k.conrelid::regclass::text, a.attname::text, k.confrelid::regclass::text, b.attname::text
+        FROM pg_constraint k
+        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
+        JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = k.confkey[1]
+        WHERE k.contype = 'f'
+        """
+    )
+    assert sorted(tuple(row) for row in in_postgres) == sorted(tuple(row) for row in in_sqlite)
+
+
+# Every query
+
+
+async def test_postgres_prepares_every_query(postgres: Any) -> None:
+    refused = {}
+    for query in shipped_queries():
+        try:
+            prepared = await postgres.prepare(query.postgres)
+        except Exception as error:
+            refused[query.name] = str(error)
+            continue
+        types = prepared.get_parameters()
+        lists = {name for name, type_ in zip(query.parameters, types, strict=False) if type_.kind == "array"}
+        if len(types) != len(query.parameters):
+            refused[query.name] = f"it has {len(types)} parameters, not {query.parameters}"
+        elif lists != query.lists:
+            refused[query.name] = f"it wants lists for {lists}, not for {set(query.lists)}"
+    assert refused == {}
+
+
+async def test_a_select_names_its_columns_alike_on_both(postgres: Any, sqlite: sqlite3.Connection) -> None:
+    differ = {}
+    for query in shipped_queries():
+        if not re.search(r"\*/\s*SELECT\b", query.sqlite):
+            continue
+        values: dict[str, Any] = {name: [] if name in query.lists else 0 for name in query.parameters}
+        description = sqlite.execute(query.sqlite, query.for_sqlite(values)).description
+        on_sqlite = [column[0] for column in description]
+        on_postgres = [attribute.name for attribute in (await postgres.prepare(query.postgres)).get_attributes()]
+        if on_sqlite != on_postgres:
+            differ[query.name] = (on_sqlite, on_postgres)
+    assert differ == {}
+
+
+# The same story on both
+
+
+class Recorder:
+    """A `Transaction` that keeps the name and the answer of each query."""
+
+    def __init__(self, db: Transaction) -> None:
+        self._db = db
+        self.heard: list[tuple[str, Any]] = []
+
+    def _keep(self, query: Query, rows: Sequence[Row]) -> None:
+        told: list[dict[str, Any]] = [dict(row) for row in rows]  # type: ignore[call-overload]  # both rows are mappings
+        if "ORDER BY" not in query.sqlite:
+            told.sort(key=repr)
+        self.heard.append((query.name, told))
+
+    async def one(self, query: Query, /, **values: Any) -> Row | None:
+        row = await self._db.one(query, **values)
+        self._keep(query, [] if row is None else [row])
+        return row
+
+    async def all(self, query: Query, /, **values: Any) -> Sequence[Row]:
+        rows = await self._db.all(query, **values)
+        self._keep(query, rows)
+        return rows
+
+    async def run(self, query: Query, /, **values: Any) -> int:
+        changed = await self._db.run(query, **values)
+        self.heard.append((query.name, changed))
+        return changed
+
+
+async def story(db: Transaction) -> None:
+    """Three people meet, talk, read, log in and out, fall out: the code of the ops, in one transaction."""
+
+    def context(identity: Identity, now: int) -> Context:
+        return Context(
+            db=db, config=config.Config(), identity=identity, now=1_700_000_000_000 + now, is_online=lambda _: False
+        )
+
+    people: list[Identity] = []
+    for username, email in (("Ada", "ada@example.org"), ("bob", None), ("陈小明", None)):
+        guest = context(NOBODY, now=len(people))
+        user_id = await accounts.add_user(guest, username=username, password_hash="hash", email=email)
+        people.append(Identity(user_id=user_id, username=username, session_id=0))
+    ada, bob, chen = people
+    with pytest.raises(Exception, match="is taken"):
+        await accounts.add_user(context(NOBODY, now=3), username="ADA", password_hash="hash")
+
+    other = await db.one(access.USER_BY_KEY, key="bob")
+    assert other is not None
+    talk = await relations.befriend(context(ada, now=10), other)
+    notes = await db.one(access.CONVERSATION_WITH_USER, low_id=ada.user_id, high_id=ada.user_id)
+    assert notes is not None
+    for number, (author, conversation_id, peer, content) in enumerate(
+        [
+            (ada, talk, bob, "hello 'quoted' :name $1 你好 🙂"),
+            (bob, talk, ada, "x" * 8192),
+            (ada, talk, bob, " "),
+            (ada, notes["id"], None, "to myself"),
+        ]
+    ):
+        ctx = context(author, now=20 + number)
+        ctx.client_id = f"c{number}" if peer is bob else None
+        peer_id = None if peer is None else peer.user_id
+        await log.post(ctx, conversation_id=conversation_id, kind="text", content=content, peer_id=peer_id)
+
+    for viewer in people:
+        ctx = context(viewer, now=30)
+        me = viewer.user_id
+        synced = await catchup.catch_up(ctx, cursors={talk: 1}, since=None, epoch=None)
+        assert synced.epoch == "e"
+        everything = 2**62
+        await db.all(conversations.CONVERSATIONS, me=me, before_at=everything, before_id=0, most=50)
+        await db.all(conversations.UNREAD, me=me)
+        await db.all(reading.UNREAD, me=me, after=0, most=50)
+        await db.all(friends.FRIENDS, me=me, after="", most=50)
+        await db.all(profiles.SEARCH, q="ada@example.org", q_end="ada@example.orh", after="", most=50)
+        await db.all(profiles.SEARCH, q="a", q_end="b", after="", most=50)
+    membership = await access.Member().check(context(bob, now=40), reading.History(conversation_id=talk))
+    await move_pointers(context(bob, now=40), membership, read_seq=1)
+    await db.all(catchup.HEADS, me=ada.user_id, after=0)
+    await db.run(profiles.SET_PROFILE, user_id=bob.user_id, bio="new", receipts=0, **dict.fromkeys(UNCHANGED))
+    await db.all(catchup.HEADS, me=ada.user_id, after=0)
+
+    opened = [
+        (await sessions.open_session(ctx, user_id=ada.user_id, username="Ada", device=device, lang="en", tell=True))[1]
+        for ctx, device in ((context(ada, now=50), "phone"), (context(ada, now=51), None), (context(ada, now=52), "x"))
+    ]
+    await sessions.touch_sessions(context(ada, now=60), [opened[0], opened[2], 4711])
+    await sessions.my_sessions(context(ada, now=60))
+    await sessions.end_sessions(context(ada, now=61), ada.user_id, opened[:2])
+    await db.all(chatd.housekeeping.VALID, ids=[*opened, 4711])
+    await db.all(chatd.housekeeping.VALID, ids=[])
+    await db.run(chatd.housekeeping.EXPIRE, oldest=1_700_000_000_060)
+
+    for note in ("once", "twice"):
+        await db.one(friend_requests.REQUEST, from_id=chen.user_id, to_id=ada.user_id, note=note, now=1_700_000_000_070)
+    for status in (None, "pending", "rejected"):
+        await db.all(friend_requests.RECEIVED, me=ada.user_id, status=status, before=2**62, most=50)
+    for _ in range(2):
+        await db.run(blocks.BLOCK, me=ada.user_id, other=chen.user_id, now=1_700_000_000_080)
+    await db.all(friend_requests.RECEIVED, me=ada.user_id, status=None, before=2**62, most=50)
+    await db.one(friend_requests.RELATION, me=chen.user_id, other=ada.user_id)
+    await db.run(chatd.dispatch.ANSWER, user_id=ada.user_id, client_id="c0", digest=b"\x00\xff", reply="{}")
+    await db.one(chatd.dispatch.ANSWERED, user_id=ada.user_id, client_id="c0")
+    await db.all(chatd.cli.USERS)
+    assert await chatd.db.check.violations(db) == []
+
+
+UNCHANGED = ("nickname", "nickname_key", "phone", "lang", "friend_policy", "find_by_email")
+EPOCH = "INSERT INTO meta (name, value) VALUES ('epoch', 'e'), ('version', '1')"
+
+
+async def test_the_same_story_has_the_same_rows_on_both(postgres: Any, sqlite: sqlite3.Connection) -> None:
+    sqlite.execute(EPOCH)
+    with contextlib.closing(sqlite.cursor()) as cursor:
+        on_sqlite = Recorder(SqliteTransaction(cursor))
+        await story(on_sqlite)
+
+    await postgres.execute(EPOCH)
+    on_postgres = Recorder(PostgresTransaction(postgres))
+    async with postgres.transaction():
+        await story(on_postgres)
+
+    assert on_postgres.heard == on_sqlite.heard
+
+
+CORRUPT = (
+    "INSERT INTO users (id, username, username_key, password_hash, created_at) VALUES (1, 'a', 'a', '', 0)",
+    """
+    INSERT INTO conversations (id, kind, low_id, high_id, last_seq, last_message_seq, last_at, created_at)
+    VALUES (7, 'self', 1, 1, 2, 1, 0, 0)
+    """,
+    """
+    INSERT INTO members (conversation_id, user_id, from_seq, read_seq, joined_at, moved_at) VALUES (7, 1, 1, 2, 0, 0)
+    """,
+    "INSERT INTO entries (conversation_id, seq, event, user_id, kind, created_at) VALUES (7, 2, 'message', 1, '', 0)",
+    "INSERT INTO friends (user_id, friend_id, created_at) VALUES (1, 1, 0)",
+)
+
+
+async def test_both_find_the_same_corruption(postgres: Any, sqlite: sqlite3.Connection) -> None:
+    for statement in CORRUPT:
+        sqlite.execute(statement)
+        await postgres.execute(statement)
+
+    with contextlib.closing(sqlite.cursor()) as cursor:
+        on_sqlite = await chatd.db.check.violations(SqliteTransaction(cursor))
+    on_postgres = await chatd.db.check.violations(PostgresTransaction(postgres))
+
+    assert on_postgres == on_sqlite
+    assert [line.partition(":")[0] for line in on_sqlite] == [
+        "check.holes",
+        "check.last_message",
+        "check.pointers",
+        "check.entries",
+        "check.friends_talk",
+        "check.selfish",
+    ]

@@ -1,0 +1,165 @@
+"""The settings, and the file that lists them."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatd.config import Config, ConfigError, address, from_toml, load, shipped
+from chatd.limits import Rate
+
+CHATD_TOML = Path(__file__).parent.parent / "chatd.toml"
+
+SETTINGS = [
+    f"{section.name}.{setting.name}"
+    for section in dataclasses.fields(Config)
+    for setting in dataclasses.fields(getattr(Config(), section.name))
+]
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        from_toml(text)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+# chatd.toml
+
+
+def _explained(lines: list[str]) -> Iterator[str]:
+    """The settings with a comment on the line above them, or above the group of lines they stand in."""
+    section, explained = "", False
+    for line in lines:
+        if line.startswith("#"):
+            explained = True
+        elif line.startswith("["):
+            section, explained = line.strip("[]"), False
+        elif "=" in line:
+            if explained:
+                yield f"{section}.{line.partition('=')[0].strip()}"
+        else:
+            explained = False
+
+
+def test_chatd_toml_is_the_defaults() -> None:
+    assert from_toml(CHATD_TOML.read_text(encoding="utf-8")) == Config()
+
+
+def test_chatd_toml_lists_every_setting() -> None:
+    listed = tomllib.loads(CHATD_TOML.read_text(encoding="utf-8"))
+    assert [f"{section}.{name}" for section, table in listed.items() for name in table] == SETTINGS
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_chatd_toml_explains_every_setting(setting: str) -> None:
+    assert setting in set(_explained(CHATD_TOML.read_text(encoding="utf-8").splitlines()))
+
+
+def test_chatd_toml_is_found_beside_the_package() -> None:
+    assert shipped("chatd.toml") == CHATD_TOML
+
+
+def test_what_is_inside_the_package_is_found_there() -> None:
+    assert shipped("config.py") == CHATD_TOML.parent / "chatd" / "config.py"
+
+
+# What is taken
+
+
+def test_no_settings_are_the_defaults() -> None:
+    assert from_toml("") == Config()
+
+
+def test_a_setting_is_taken_and_the_others_stay() -> None:
+    config = from_toml('[server]\nlisten = "[::]:0"\norigins = ["https://chat.test"]\nauth_timeout = 3\n')
+    assert config.server.listen == "[::]:0"
+    assert config.server.origins == ("https://chat.test",)
+    assert config.server.auth_timeout == 3.0
+    assert config == dataclasses.replace(Config(), server=config.server)
+
+
+def test_a_rate_is_a_table_of_its_own() -> None:
+    config = from_toml("[rates]\nchat = { per_second = 0, burst = 7 }\n")
+    assert config.rates.chat == Rate(per_second=0.0, burst=7)
+    assert config.rates.ops == Config().rates.ops
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("colour = 1", "colour: there is no such setting; there are: server, database,"),
+        ("[server]\ncolour = 1", "server.colour: there is no such setting; there are: listen,"),
+        ("[rates.chat]\ncolour = 1", "rates.chat.colour: there is no such setting; there are: per_second, burst"),
+        ("server = 1", "server: must be a table"),
+        ("[rates]\nchat = 20", "rates.chat: must be a table"),
+        ("[rates]\nchat = { burst = 7 }", "rates.chat.per_second: is required"),
+        ("[server]\nlisten = 8080", "server.listen: must be text, not 8080"),
+        ("[server]\norigins = 'a'", "server.origins: must be a list of: text, not 'a'"),
+        ("[server]\ncompression = 1", "server.compression: must be true or false, not 1"),
+        ("[server]\nin_flight = true", "server.in_flight: must be a whole number from 1 to 1000000, not True"),
+        ("[server]\nin_flight = 0", "server.in_flight: must be a whole number from 1 to 1000000, not 0"),
+        ("[server]\nauth_timeout = 0.01", "server.auth_timeout: must be a number from 0.1 to 86400.0, not 0.01"),
+        ("[server]\nauth_timeout = nan", "server.auth_timeout: must be a number from 0.1 to 86400.0, not nan"),
+        ("[accounts]\nbcrypt_cost = 17", "accounts.bcrypt_cost: must be a whole number from 4 to 16, not 17"),
+        ("[accounts]\nsignup = 'maybe'", 'accounts.signup: must be one of "open", "closed", not \'maybe\''),
+        ("[rates]\nchat = { per_second = -1, burst = 7 }", "rates.chat.per_second: must be a number from 0.0"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_it_must_be(text: str, message: str) -> None:
+    assert refusal(text).startswith(message)
+
+
+@pytest.mark.parametrize("text", ["[server", "listen = ", "[log]\nlevel = 'info'\nlevel = 'debug'"])
+def test_what_is_not_toml_is_refused(text: str) -> None:
+    assert refusal(text).startswith("not valid TOML: ")
+
+
+@pytest.mark.parametrize("listen", ["", "8080", "localhost", "localhost:", "localhost:http", "h:65536", "h:-1", "h:٣"])
+def test_an_address_to_listen_on_is_host_and_port(listen: str) -> None:
+    message = f"server.listen: must be HOST:PORT with a port from 0 to 65535, not {listen!r}"
+    assert refusal(f'[server]\nlisten = "{listen}"') == message
+
+
+@pytest.mark.parametrize(
+    ("listen", "host", "port"),
+    [("127.0.0.1:8080", "127.0.0.1", 8080), ("[::1]:0", "::1", 0), ("chat.test:65535", "chat.test", 65535)],
+)
+def test_an_address_to_listen_on_is_taken_apart(listen: str, host: str, port: int) -> None:
+    assert address(listen) == (host, port)
+
+
+# A file of them
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "chatd.toml"
+    file.write_text("[database]\ndata = '数据'\n", encoding="utf-8")
+    assert load(file).database.data == "数据"
+
+
+def test_a_wrong_setting_in_a_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "chatd.toml"
+    file.write_text("colour = 1", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"^colour: there is no such setting"):
+        load(file)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml: .*No such file"):
+        load(tmp_path / "none.toml")
+
+
+def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "latin.toml"
+    file.write_bytes(b"[database]\ndata = '\xe9'\n")
+    with pytest.raises(ConfigError, match=r"latin\.toml: .*utf-8"):
+        load(file)

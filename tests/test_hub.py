@@ -1,0 +1,110 @@
+"""Which live connections are whose."""
+
+from __future__ import annotations
+
+from chatd.hub import Hub
+from chatd.session import Identity, Session
+from chatd.wire import Outgoing
+
+ADA, BOB = 1, 2
+
+
+class Ear:
+    """A live connection that does nothing but be there."""
+
+    def __init__(self, user_id: int, session_id: int = 1) -> None:
+        self.session = Session()
+        self.session.authenticated(Identity(user_id=user_id, username="", session_id=session_id), "en")
+
+    def hear(self, outgoing: Outgoing) -> None: ...
+
+    def close(self, code: int, reason: str) -> None: ...
+
+
+def test_nobody_is_there_at_first() -> None:
+    hub = Hub()
+    assert list(hub.of(ADA)) == []
+    assert list(hub) == []
+
+
+def test_a_users_connections_are_in_the_order_they_came() -> None:
+    hub, phone, laptop, bobs = Hub(), Ear(ADA), Ear(ADA), Ear(BOB)
+    hub.add(ADA, phone)
+    hub.add(BOB, bobs)
+    hub.add(ADA, laptop)
+    assert list(hub.of(ADA)) == [phone, laptop]
+    assert list(hub.of(BOB)) == [bobs]
+
+
+def test_a_connection_goes_and_the_others_stay() -> None:
+    hub, phone, laptop = Hub(), Ear(ADA), Ear(ADA)
+    hub.add(ADA, phone)
+    hub.add(ADA, laptop)
+    hub.remove(ADA, phone)
+    assert list(hub.of(ADA)) == [laptop]
+
+
+def test_who_has_no_connection_left_is_away() -> None:
+    hub, phone = Hub(), Ear(ADA)
+    hub.add(ADA, phone)
+    hub.remove(ADA, phone)
+    assert not hub.of(ADA)
+    assert list(hub) == []
+
+
+def test_a_connection_that_is_not_there_may_go() -> None:
+    hub, phone = Hub(), Ear(ADA)
+    hub.remove(ADA, phone)
+    hub.add(ADA, phone)
+    hub.remove(ADA, Ear(ADA))
+    hub.remove(BOB, phone)
+    assert list(hub.of(ADA)) == [phone]
+
+
+def test_every_connection_of_everybody_is_found() -> None:
+    hub, phone, laptop, bobs = Hub(), Ear(ADA), Ear(ADA), Ear(BOB)
+    for user_id, ear in ((ADA, phone), (BOB, bobs), (ADA, laptop)):
+        hub.add(user_id, ear)
+    assert set(hub) == {phone, laptop, bobs}
+
+
+def test_connections_may_go_while_their_user_is_told() -> None:
+    hub = Hub()
+    for _ in range(3):
+        hub.add(ADA, Ear(ADA))
+    for ear in hub.of(ADA):
+        hub.remove(ADA, ear)
+    assert list(hub.of(ADA)) == []
+
+
+def test_connections_may_go_while_everybody_is_visited() -> None:
+    hub = Hub()
+    for user_id in (ADA, ADA, BOB):
+        hub.add(user_id, Ear(user_id))
+    for ear in hub:
+        hub.remove(ear.session.identity.user_id, ear)
+    assert list(hub) == []
+
+
+def test_the_live_sessions_are_known() -> None:
+    hub = Hub()
+    for user_id, session_id in ((ADA, 7), (ADA, 7), (ADA, 8), (BOB, 9)):
+        hub.add(user_id, Ear(user_id, session_id))
+    assert hub.session_ids() == {7, 8, 9}
+
+
+def test_the_connections_of_one_session_are_found() -> None:
+    hub, phone, laptop, tab = Hub(), Ear(ADA, 7), Ear(ADA, 8), Ear(ADA, 8)
+    for ear in (phone, laptop, tab):
+        hub.add(ADA, ear)
+    assert list(hub.of_session(ADA, 8)) == [laptop, tab]
+    assert list(hub.of_session(BOB, 8)) == []
+
+
+def test_connections_may_go_while_a_session_is_ended() -> None:
+    hub = Hub()
+    for _ in range(3):
+        hub.add(ADA, Ear(ADA, 7))
+    for ear in hub.of_session(ADA, 7):
+        hub.remove(ADA, ear)
+    assert not hub.of(ADA)

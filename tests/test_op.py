@@ -1,0 +1,220 @@
+"""`@op`: what it makes of a coroutine, and what it refuses at import."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from chatd import events
+from chatd.access import Anyone, Guest, Member, Membership, Self
+from chatd.errors import AlreadyFriends, Invalid, NotFound, Phrase
+from chatd.op import REGISTRY, Access, Lane, Op, op
+
+
+@dataclass(frozen=True, slots=True)
+class Greet:
+    """Greet somebody.
+
+    Politely.
+    """
+
+    name: str
+    loudly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """What was said."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undocumented:
+    name: str
+
+
+class Plain:
+    """No dataclass."""
+
+
+@pytest.fixture(autouse=True)
+def _registry_as_it_was() -> Iterator[None]:
+    with patch.dict(REGISTRY):
+        yield
+
+
+async def greet(ctx: Any, request: Greet) -> Greeted:
+    return Greeted(f"Hello, {request.name}!")
+
+
+async def greet_with(ctx: Any, request: Greet, given: Any) -> Greeted:
+    return Greeted(f"Hello, {request.name}, with {given}!")
+
+
+async def words(outside: Any, request: Greet) -> str:
+    return "words"
+
+
+def register(function: Any, **settings: Any) -> Op:
+    defaults = {
+        "reply": Greeted,
+        "done": Phrase("greeted", "已问候"),
+        "needs": Anyone(),
+        "example": {"name": "ada"},
+    }
+    assert op(**{**defaults, **settings})(function) is function
+    return REGISTRY[function.__name__]
+
+
+def refusal(function: Any, **settings: Any) -> str:
+    known = dict(REGISTRY)
+    with pytest.raises(TypeError) as caught:
+        register(function, **settings)
+    assert known == REGISTRY
+    return str(caught.value)
+
+
+# What an op is
+
+
+def test_an_op_has_its_functions_name_and_its_requests_docstring() -> None:
+    greeting = register(greet)
+    assert (greeting.name, greeting.function) == ("greet", greet)
+    assert greeting.doc == "Greet somebody.\n\nPolitely."
+
+
+def test_an_op_converts_its_requests() -> None:
+    assert register(greet).schema.convert({"name": "bob"}, owner="greet") == Greet("bob")
+
+
+def test_an_op_is_given_what_its_access_gives() -> None:
+    assert register(greet_with, needs=Member()).needs.gives is Membership
+
+
+def test_an_op_is_given_what_its_before_gives() -> None:
+    assert register(greet_with, before=words).before is words
+
+
+def test_an_op_names_the_events_it_emits() -> None:
+    assert register(greet, emits=[events.Message, events.Friend]).emits == ("message", "friend")
+
+
+def test_an_op_raises_what_its_access_raises_and_its_own_each_once() -> None:
+    greeting = register(greet_with, needs=Member(), raises=[AlreadyFriends, NotFound])
+    assert greeting.raises == (NotFound, AlreadyFriends)
+
+
+def test_an_op_runs_in_its_lane() -> None:
+    assert register(greet, lane="read").lane_for(Greet("ada", loudly=True)) == "read"
+
+
+def test_a_reader_may_become_a_writer_by_a_field() -> None:
+    greeting = register(greet, lane="read", write_when="loudly", emits=[events.Message])
+    assert greeting.lane_for(Greet("ada")) == "read"
+    assert greeting.lane_for(Greet("ada", loudly=True)) == "write"
+
+
+@pytest.mark.parametrize(
+    ("lane", "write_when", "needs", "recognized"),
+    [
+        ("write", None, Self(), True),
+        ("read", "loudly", Self(), True),
+        ("read", None, Self(), False),
+        ("here", None, Self(), False),
+        ("write", None, Guest(), False),
+        ("write", None, Anyone(), False),
+    ],
+)
+def test_a_retry_is_recognized_where_a_user_changes_something(
+    lane: Lane, write_when: str | None, needs: Access, recognized: bool
+) -> None:
+    assert register(greet, lane=lane, write_when=write_when, needs=needs).takes_client_id is recognized
+
+
+# What is refused
+
+
+def test_a_name_is_given_once() -> None:
+    register(greet)
+    assert refusal(greet) == "op greet: is registered twice"
+
+
+def test_an_op_is_a_coroutine_function() -> None:
+    def shout(ctx: Any, request: Greet) -> Greeted:
+        return Greeted("HELLO")
+
+    assert refusal(shout) == "op shout: must be a coroutine function"
+
+
+def test_an_op_takes_a_context_and_a_request() -> None:
+    async def mutter(ctx: Any) -> Greeted:
+        return Greeted("…")
+
+    assert refusal(mutter).startswith("op mutter: takes (ctx, request)")
+    assert refusal(greet_with).startswith("op greet_with: takes (ctx, request)")
+
+
+def test_an_op_takes_what_is_given_to_it() -> None:
+    assert "what `needs` or `before` gives" in refusal(greet, needs=Member())
+    assert "what `needs` or `before` gives" in refusal(greet, before=words)
+
+
+def test_only_one_of_access_and_before_gives_something() -> None:
+    async def greet_twice(ctx: Any, request: Greet, at: Membership, said: str) -> Greeted:
+        return Greeted(said)
+
+    assert "has both an access and a `before`" in refusal(greet_twice, needs=Member(), before=words)
+
+
+def test_a_request_is_a_dataclass() -> None:
+    async def greet_plainly(ctx: Any, request: Plain) -> Greeted:
+        return Greeted("hi")
+
+    async def greet_anything(ctx: Any, request) -> Greeted:  # type: ignore[no-untyped-def]  # that is what is refused
+        return Greeted("hi")
+
+    assert refusal(greet_plainly) == "op greet_plainly: needs a request dataclass"
+    assert refusal(greet_anything) == "op greet_anything: needs a request dataclass"
+
+
+def test_a_request_is_documented() -> None:
+    async def greet_quietly(ctx: Any, request: Undocumented) -> Greeted:
+        return Greeted("hi")
+
+    assert refusal(greet_quietly) == "op greet_quietly: Undocumented has no docstring"
+
+
+def test_an_op_returns_the_reply_it_declares() -> None:
+    async def greet_somehow(ctx: Any, request: Greet):  # type: ignore[no-untyped-def]  # that is what is refused
+        return Greeted("hi")
+
+    assert refusal(greet, reply=Undocumented) == "op greet: must return the reply it declares"
+    assert refusal(greet_somehow) == "op greet_somehow: must return the reply it declares"
+
+
+def test_a_reply_is_a_dataclass() -> None:
+    async def greet_plainly(ctx: Any, request: Greet) -> Plain:
+        return Plain()
+
+    assert refusal(greet_plainly, reply=Plain) == "op greet_plainly: must return the reply it declares"
+
+
+@pytest.mark.parametrize("lane", ["read", "here"])
+def test_only_a_writer_emits(lane: Lane) -> None:
+    assert refusal(greet, lane=lane, emits=[events.Message]) == "op greet: emits from a reader"
+
+
+def test_only_events_are_emitted() -> None:
+    assert refusal(greet, emits=[Greeted]) == "Greeted is no event"
+
+
+@pytest.mark.parametrize("example", [{}, {"name": 7}, {"name": "ada", "softly": True}])
+def test_an_example_is_a_request(example: dict[str, Any]) -> None:
+    with pytest.raises(Invalid):
+        register(greet, example=example)
+    assert "greet" not in REGISTRY
