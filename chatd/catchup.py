@@ -109,9 +109,10 @@ async def catch_up(
             following = row["conversation_id"] - 1
             break
         for entry in await _entries(ctx, row, cursor, ENTRIES - len(missed)):
-            if size and size + len(entry["content"] or entry["data"]) > BYTES:
+            length = len(entry["data"] if entry["content"] is None else entry["content"])
+            if size and size + length > BYTES:
                 break
-            size += len(entry["content"] or entry["data"])
+            size += length
             cursor = entry["seq"]
             data = log.heard(entry, viewer_id=ctx.user_id, peer_id=row["peer_id"])
             missed.append(LogEvent(entry["event"], row["conversation_id"], entry["seq"], data))

@@ -146,3 +146,10 @@ def test_no_other_page_may_connect(origins: list[str]) -> None:
 
 def test_without_a_host_no_page_is_the_servers_own() -> None:
     assert refusal(Admission(Server()), origins=["https://chat.test"], hosts=[]) is not None
+
+
+@pytest.mark.parametrize(("origin", "host"), [("http://[", "h"), ("null", "")])
+def test_an_origin_that_names_no_host_is_refused(origin: str, host: str) -> None:
+    refusal = Admission(Server()).refusal("192.0.2.1", origins=[origin], hosts=[host])
+    assert refusal is not None
+    assert refusal[0] == 403

@@ -218,3 +218,9 @@ def test_an_example_is_a_request(example: dict[str, Any]) -> None:
     with pytest.raises(Invalid):
         register(greet, example=example)
     assert "greet" not in REGISTRY
+
+
+def test_what_makes_a_read_a_write_is_a_field() -> None:
+    assert refusal(greet, lane="read", write_when="softly") == "op greet: Greet has no field softly"
+    greeting = register(greet, lane="read", write_when="loudly")
+    assert [greeting.lane_for(Greet("ada", loudly=loudly)) for loudly in (False, True)] == ["read", "write"]

@@ -407,3 +407,14 @@ def test_a_page_ends_only_where_the_next_item_would_not_fit(sizes: list[int], mo
     count = wire.fit(sizes, most=most)
     assert count == 1 or sum(sizes[:count]) <= most
     assert count == len(sizes) or sum(sizes[: count + 1]) > most
+
+
+@given(st.integers(0, 253402300799999))
+def test_a_time_comes_back_to_the_millisecond(time: int) -> None:
+    assert wire.milliseconds(wire.rfc3339(time), field="time") == time
+
+
+def test_temp_id_is_refused_under_its_own_name() -> None:
+    with pytest.raises(Invalid) as refused:
+        wire.take_client_id({"temp_id": 5})
+    assert refused.value.field == "temp_id"

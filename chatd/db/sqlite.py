@@ -8,6 +8,7 @@ so the thread runs it to its end with one `send(None)`. The writer commits once 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from collections import deque
@@ -188,6 +189,11 @@ class Lane:
             except Exception:
                 log.exception("what an op did could not be told; the others' replies go on")
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way or waiting."""
+        return self._busy
+
     async def idle(self) -> None:
         """Wait until nothing is under way or waiting."""
         while self._busy:
@@ -231,9 +237,14 @@ class Database:
     @classmethod
     async def open(cls, path: Path, *, readers: int, batch: int, waiting: int) -> Database:
         """Open the connections."""
-        writer = await _connect(path, "PRAGMA synchronous = FULL", read_only=False)
-        reading = [await _connect(path, "PRAGMA query_only = ON", read_only=True) for _ in range(readers)]
-        return cls(writer, reading, batch=batch, waiting=waiting)
+        async with contextlib.AsyncExitStack() as stack:  # a thread that is left over would keep the process alive
+            opened: list[Connection] = []
+            for number in range(1 + readers):
+                pragma = "PRAGMA query_only = ON" if number else "PRAGMA synchronous = FULL"
+                opened.append(await _connect(path, pragma, read_only=number > 0))
+                stack.push_async_callback(opened[-1].close)
+            stack.pop_all()
+        return cls(opened[0], opened[1:], batch=batch, waiting=waiting)
 
     def write(self, job: Job) -> None:
         """Run a job in the writer's next transaction. Raises `Busy`."""
@@ -256,8 +267,10 @@ class Database:
 
     async def idle(self) -> None:
         """Wait until every job that was submitted is done."""
-        for lane in (self._writer, *self._readers):
-            await lane.idle()
+        lanes = (self._writer, *self._readers)
+        while any(lane.busy for lane in lanes):  # a job may submit another, to any lane, when it is done
+            for lane in lanes:
+                await lane.idle()
 
     async def close(self) -> None:
         """Finish what was accepted, and close."""

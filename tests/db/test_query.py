@@ -127,3 +127,13 @@ def test_the_whole_schema_loses_sqlites_own_words() -> None:
     statements = re.sub(r"--.*", "", schema_for_postgres(SCHEMA))
     assert "CREATE TABLE users" in statements
     assert not re.search(r"\b(STRICT|ROWID|INTEGER|BLOB)\b", statements)
+
+
+@pytest.mark.parametrize("sql", ["SELECT :v2", "SELECT :Name", "SELECT CAST(1 AS BIGINT)::text", "SELECT 1 -- one"])
+def test_what_could_be_read_in_two_ways_is_refused(sql: str) -> None:
+    with pytest.raises(TypeError, match="read in two ways"):
+        query(f"/* tests.odd */ {sql}")
+
+
+def test_quotes_and_comments_may_hold_anything() -> None:
+    assert query("/* tests.quoted */ SELECT '::', '--', ':V2' /* :V3 -- */").parameters == ()
