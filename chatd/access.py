@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from chatd import log, names
 from chatd.context import Context, Row
@@ -66,8 +66,7 @@ async def find_other(ctx: Context, *, name: str | None, user_id: int | None, fie
     return user
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
+class Membership(NamedTuple):
     """The asker's place in a conversation, and the other member where it is direct."""
 
     conversation_id: int

@@ -120,6 +120,7 @@ def _serve(settings: config.Config, arguments: argparse.Namespace) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     gc.freeze()  # what is loaded by now stays: the collector need not look at it again
+    gc.set_threshold(50_000)  # frames make no cycles; looking for some after every 700 objects costs 5 % of the CPU
     asyncio.run(app.serve(settings, _announce))
     return 0
 

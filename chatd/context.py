@@ -60,8 +60,8 @@ class NoTransaction:
 class Emitted:
     """An event to be published once its transaction is durable.
 
-    `own` is what the author's own devices hear instead of `data`, where the two differ. With `echo` off the
-    connection that asked does not hear it: its reply says the same.
+    The author's own devices hear `client_id` in it, where there is one. With `echo` off the connection that asked does
+    not hear it: its reply says the same.
     """
 
     data: Any
@@ -69,7 +69,7 @@ class Emitted:
     seq: int | None
     to: tuple[int, ...]
     author_id: int
-    own: Any = None
+    client_id: str | None = None
     echo: bool = True
 
 
@@ -100,11 +100,11 @@ class Context:
         conversation_id: int,
         seq: int | None,
         to: Sequence[int],
-        own: Any = None,
+        client_id: str | None = None,
         echo: bool = True,
     ) -> None:
         """Tell the users `to` what happened, after the commit."""
-        self.emitted.append(Emitted(data, conversation_id, seq, tuple(to), self.user_id, own, echo))
+        self.emitted.append(Emitted(data, conversation_id, seq, tuple(to), self.user_id, client_id, echo))
 
     def authenticate(self, identity: Identity, lang: Language) -> None:
         """Make the asking connection this user's, after the commit."""

@@ -6,6 +6,7 @@ Everything here runs on the loop, but for `Dispatcher._execute`, which is what t
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import logging
 import secrets
@@ -45,6 +46,7 @@ ANSWERED = query(
 ANSWER = query(
     """/* dispatch.answer */
     INSERT INTO requests (user_id, client_id, digest, reply) VALUES (:user_id, :client_id, :digest, :reply)
+    ON CONFLICT DO NOTHING
     """
 )
 
@@ -202,27 +204,32 @@ class Dispatcher:
         )
 
     async def _execute(self, call: Call, transaction: Transaction, given: tuple[Any, ...] = ()) -> Any:
-        """The op itself, in its transaction: access, function, and the memory of its answer."""
+        """The op itself, in its transaction: access, function, and the memory of its answer.
+
+        That a request is a retry shows only when its answer is to be remembered, or where it fails; `Replayed` is then
+        raised, so that what it did this time is undone. The common case costs no query.
+        """
         op = call.op
         if op is None:
             raise AssertionError("a call that is executed has an op")
         ctx = call.context = self.context(transaction, call.peer, call.client_id)
-        if call.client_id is not None:
-            replayed = await self._replay(ctx, call)
-            if replayed is not None:
-                return replayed
-        at = await op.needs.check(ctx, call.request)
-        if at is not None:
-            given = (at,)
-        data = await op.function(ctx, call.request, *given)
-        if call.client_id is not None:
-            await ctx.db.run(
-                ANSWER,
-                user_id=ctx.user_id,
-                client_id=call.client_id,
-                digest=call.digest,
-                reply=orjson.dumps(data).decode(),
-            )
+        try:
+            at = await op.needs.check(ctx, call.request)
+            if at is not None:
+                given = (at,)
+            data = await op.function(ctx, call.request, *given)
+        except ChatError:
+            if call.client_id is not None and (replayed := await self._replay(ctx, call)) is not None:
+                raise replayed from None
+            raise
+        if call.client_id is not None and not await ctx.db.run(
+            ANSWER,
+            user_id=ctx.user_id,
+            client_id=call.client_id,
+            digest=call.digest,
+            reply=orjson.dumps(data).decode(),
+        ):
+            raise await self._replay(ctx, call) or LookupError("a client_id that is taken has an answer")
         return data
 
     async def _replay(self, ctx: Context, call: Call) -> Replayed | None:
@@ -266,7 +273,9 @@ class Dispatcher:
 
     def _finish(self, call: Call, result: Any) -> None:
         """What came of a call that had to wait; then what waited for it."""
-        if isinstance(result, BaseException):
+        if isinstance(result, Replayed):
+            self._repeat(call, result)
+        elif isinstance(result, BaseException):
             self._fail(call, result)
         else:
             self._succeed(call, result)
@@ -278,10 +287,6 @@ class Dispatcher:
         peer, op, ctx = call.peer, call.op, call.context
         if op is None:
             raise AssertionError("only an op succeeds")
-        if isinstance(data, Replayed):
-            peer.send(self._reply(call, op, data.data))
-            peer.session.end()
-            return
         if ctx is None:
             raise AssertionError("an op that ran has a context")
         try:
@@ -297,6 +302,12 @@ class Dispatcher:
             if call.welcomed:
                 peer.hold(False)
         self.publish(ctx, peer)
+
+    def _repeat(self, call: Call, replayed: Replayed) -> None:
+        """The first answer again; what the op did this time was undone."""
+        if call.op is not None:
+            call.peer.send(self._reply(call, call.op, replayed.data))
+        call.peer.session.end()
 
     def _reply(self, call: Call, op: Op, data: Any) -> Outgoing:
         return Outgoing(wire.encode_reply(op.name, call.id, op.done.speak(call.peer.session.lang), data))
@@ -330,8 +341,9 @@ class Dispatcher:
                 for listener in self._hub.of(user_id):
                     if listener is peer and not emitted.echo:
                         continue
-                    if user_id == emitted.author_id and emitted.own is not None:
-                        own = own or _event(name, emitted.conversation_id, emitted.seq, emitted.own)
+                    if user_id == emitted.author_id and emitted.client_id is not None:
+                        mine = dataclasses.replace(emitted.data, client_id=emitted.client_id)
+                        own = own or _event(name, emitted.conversation_id, emitted.seq, mine)
                         listener.hear(own)
                     else:
                         payload = payload or _event(name, emitted.conversation_id, emitted.seq, emitted.data)

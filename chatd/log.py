@@ -93,22 +93,18 @@ async def post(ctx: Context, *, conversation_id: int, kind: str, content: str, p
     if stored is None:
         raise LookupError("the message was not stored")
     message_id: int = stored["id"]
-
-    def heard_with(client_id: str | None) -> events.Message:
-        return events.Message(
-            message_id=message_id,
-            from_user_id=ctx.user_id,
-            from_username=ctx.identity.username,
-            to_user_id=peer_id,
-            kind=kind,
-            content=content,
-            created_at=rfc3339(ctx.now),
-            client_id=client_id,
-        )
-
+    message = events.Message(
+        message_id=message_id,
+        from_user_id=ctx.user_id,
+        from_username=ctx.identity.username,
+        to_user_id=peer_id,
+        kind=kind,
+        content=content,
+        created_at=rfc3339(ctx.now),
+    )
     ctx.emit(
-        heard_with(None),
-        own=heard_with(ctx.client_id) if ctx.client_id is not None else None,
+        message,
+        client_id=ctx.client_id,
         conversation_id=conversation_id,
         seq=seq,
         to=(ctx.user_id,) if peer_id is None else (peer_id, ctx.user_id),

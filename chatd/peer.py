@@ -91,10 +91,9 @@ class Call:
         return self.op is not None and self.op.before is not None
 
 
-class Replayed:
+class Replayed(Exception):
     """The data of an earlier answer to the same client_id."""
 
-    __slots__ = ("data",)
-
     def __init__(self, data: str) -> None:
+        super().__init__()
         self.data = {**orjson.loads(data), "duplicate": True}
