@@ -120,13 +120,13 @@ class Dispatcher:
             op = REGISTRY.get(call.name)
             if op is None:
                 raise UnknownOp(field="type", name=call.name[:64])
-            if op.takes_client_id:
-                call.client_id = wire.take_client_id(body)
-                if call.client_id is not None:
-                    call.digest = _digest(op, body)
+            client_id = wire.take_client_id(body) if op.takes_client_id else None
             call.request = op.schema.convert(body, owner=op.name)
             call.op = op
             call.lane = op.lane_for(call.request)
+            if client_id is not None and call.lane == "write":  # a read changes nothing: it may be asked again
+                call.client_id = client_id
+                call.digest = _digest(op, body)
         except ChatError as error:
             call.error = error
         return call

@@ -32,6 +32,17 @@ async def test_a_failed_request_may_be_tried_again_with_its_client_id(url: str) 
     assert "duplicate" not in await ada.data("send", to_user="bob", content="hi", client_id="x")
 
 
+async def test_a_read_takes_a_client_id_and_is_simply_asked_again(url: str) -> None:
+    ada, bob = await Person.named(url, "ada"), await Person.named(url, "bob")
+    await befriend(ada, bob, username="bob")
+    await ada.data("send", to_user="bob", content="hi")
+    for _ in range(2):
+        assert (await bob.data("get", client_id="look"))["count"] == 1
+    assert (await bob.data("get", mark_read=True, client_id="look"))["count"] == 1
+    assert (await bob.data("get", mark_read=True, client_id="look"))["duplicate"]
+    assert (await bob.data("get"))["count"] == 0
+
+
 async def test_requests_that_cross_at_the_same_moment_make_one_friendship(url: str) -> None:
     for number in range(20):
         one, other = f"one{number}", f"other{number}"
