@@ -48,10 +48,10 @@ async def keep_house(dispatcher: Dispatcher, database: Database, hub: Hub, *, se
                 tidy_at = loop.time() + HOUR
                 await dispatcher.in_writer(_tidy, sorted(hub.session_ids()))
             if await database.changed_outside():
-                live = sorted(hub.session_ids())
-                valid = await dispatcher.in_writer(_valid, live)
+                live = hub.session_ids()
+                ended = live - await dispatcher.in_writer(_valid, sorted(live))
                 for listener in hub:
-                    if listener.session.identity.session_id not in valid:
+                    if listener.session.identity.session_id in ended:
                         listener.close(SESSION_ENDED, "this session was ended: log in again")
         except Exception:
             log.exception("housekeeping failed; it goes on")

@@ -221,7 +221,7 @@ class Connection(Peer, asyncio.Protocol):
     def send(self, outgoing: Outgoing) -> None:
         if self.phase is not Phase.GUEST and self.phase is not Phase.USER:
             return
-        if self.protocol.extensions:
+        if self.protocol.extensions and self.protocol.state is OPEN:
             self.protocol.send_text(outgoing.payload)
             self._send_protocol()
             return
@@ -244,7 +244,8 @@ class Connection(Peer, asyncio.Protocol):
             self.send(outgoing)
 
     def _queue(self, frame: bytes) -> None:
-        if self._queued and self._queued + len(frame) > self._server.config.server.outbox_bytes:
+        limit = self._server.config.server.outbox_bytes
+        if self._queued and self._queued + len(frame) > limit and self.phase in (Phase.GUEST, Phase.USER):
             self._too_slow()
             return
         self._queued += len(frame)
@@ -315,7 +316,8 @@ class Connection(Peer, asyncio.Protocol):
         if self.phase is Phase.HANDSHAKE:
             self.transport.abort()
         elif self.phase in (Phase.GUEST, Phase.USER):
-            self.protocol.send_close(code, reason)
+            if self.protocol.state is OPEN:  # else the client has closed in the same segment
+                self.protocol.send_close(code, reason)
             self._leave()
             self._send_protocol()
 

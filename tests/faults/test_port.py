@@ -224,6 +224,18 @@ async def test_frames_that_the_rfc_wants_refused(url: str) -> None:
         assert code_of(await until_closed(person)) == code
 
 
+@pytest.mark.parametrize("last", [Frame(Opcode.TEXT, b"\xff"), Frame(Opcode.BINARY, b""), Frame(Opcode.TEXT, b"{}")])
+async def test_a_close_in_the_same_segment_as_what_comes_before_it(process: Process, last: Frame) -> None:
+    async with raw(process.url) as (reader, writer):
+        await _shake_hands(reader, writer)
+        goodbye = Frame(Opcode.CLOSE, (1000).to_bytes(2, "big"))
+        writer.write(last.serialize(mask=True) + goodbye.serialize(mask=True))
+        answer = await asyncio.wait_for(reader.read(), PATIENCE)
+        assert answer.endswith(b"\x88\x02\x03\xe8")
+    assert await process.kill(15) == 0
+    assert "Traceback" not in process.log
+
+
 async def test_a_frame_in_fragments_is_one_frame(url: str) -> None:
     ada = await Person.at(url)
     await ada.socket.send(iter(['{"type":"sig', 'nup","username":"ada",', '"password":"correct horse"}']))
