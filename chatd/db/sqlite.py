@@ -96,11 +96,7 @@ def write_batch(connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
             cursor.execute("RELEASE op")
         cursor.execute("COMMIT")
     except sqlite3.Error:
-        log.exception("the database refused a batch of %d", len(jobs))
-        if connection.in_transaction:
-            cursor.execute("ROLLBACK")
-        for job in jobs:
-            job.result, job.error = None, Unavailable()
+        _give_up(connection, jobs)
     finally:
         cursor.close()
 
@@ -115,13 +111,17 @@ def read_batch(connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
             _run(job, transaction)
         cursor.execute("COMMIT")
     except sqlite3.Error:
-        log.exception("the database refused a batch of %d reads", len(jobs))
-        if connection.in_transaction:
-            cursor.execute("ROLLBACK")
-        for job in jobs:
-            job.result, job.error = None, Unavailable()
+        _give_up(connection, jobs)
     finally:
         cursor.close()
+
+
+def _give_up(connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
+    log.exception("the database refused a batch of %d", len(jobs))
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+    for job in jobs:
+        job.result, job.error = None, Unavailable()
 
 
 class Connection(aiosqlite.Connection):

@@ -12,7 +12,7 @@ from chatd.db.query import query
 from chatd.errors import AlreadyFriends, Blocked, NotFound, Phrase, RequestsClosed
 from chatd.op import op
 from chatd.relations import befriend
-from chatd.wire import Id, Limit, Name, Text, Time, rfc3339
+from chatd.wire import Id, Limit, Name, Text, rfc3339
 
 Note = Annotated[str, Text(0, 255)]
 State = Literal["friends", "pending"]
@@ -254,22 +254,10 @@ class FriendRequests:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestInfo:
-    request_id: int
-    from_user_id: int
-    from_username: str
-    to_user_id: int
-    to_username: str
-    note: str
-    status: Status
-    created_at: Time
-
-
-@dataclass(frozen=True, slots=True)
 class RequestList:
     """`more` says that `before_request_id` has a next page."""
 
-    requests: tuple[RequestInfo, ...]
+    requests: tuple[events.FriendRequest, ...]
     more: bool
 
 
@@ -310,7 +298,7 @@ async def friend_requests(ctx: Context, request: FriendRequests) -> RequestList:
         most=request.limit + 1,
     )
     found = tuple(
-        RequestInfo(
+        events.FriendRequest(
             request_id=row["id"],
             from_user_id=row["from_id"],
             from_username=row["from_username"],
