@@ -11,6 +11,9 @@ from chatd.config import Server
 
 Refusal = tuple[HTTPStatus, str]
 
+_TOLD = 16
+"""How many connections past a limit get an answer that names it."""
+
 
 class Admission:
     """Counts the connections of each address and says why one more is refused."""
@@ -40,6 +43,15 @@ class Admission:
             self.went(address)
             self.came(client)
         return client
+
+    def is_flooded(self, address: str) -> bool:
+        """Whether there are so many connections that one more is not even told why it is refused."""
+        if self._open.total() > self._limits.connections + _TOLD:
+            return True
+        return (
+            address not in self._limits.trusted_proxies
+            and self._open[address] > self._limits.connections_per_address + _TOLD
+        )
 
     def refusal(self, address: str, *, origins: Sequence[str], hosts: Sequence[str]) -> Refusal | None:
         """Why this request is refused, or None."""

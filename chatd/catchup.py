@@ -109,7 +109,7 @@ async def catch_up(
             following = row["conversation_id"] - 1
             break
         for entry in await _entries(ctx, row, cursor, ENTRIES - len(missed)):
-            length = len(entry["data"] if entry["content"] is None else entry["content"])
+            length = len((entry["data"] if entry["content"] is None else entry["content"]).encode())
             if size and size + length > BYTES:
                 break
             size += length

@@ -51,6 +51,10 @@ ANSWER = query(
 )
 
 
+READS = 2
+"""How many reads of one connection may be under way: their replies are large, and have to fit into its outbox."""
+
+
 class Dispatcher:
     """Runs ops for peers."""
 
@@ -68,6 +72,7 @@ class Dispatcher:
         }
         self.guards = Guards(accounts=Backoff(), addresses=self._rates["account"])
         self._tasks: set[asyncio.Task[None]] = set()
+        self._preparing: set[asyncio.Task[None]] = set()
 
     # Frames in
 
@@ -85,8 +90,8 @@ class Dispatcher:
                 peer.backlog = deque()
             peer.backlog.append(data)
 
-    def _advance(self, peer: Peer) -> None:
-        """Begin what has waited, as far as the order of replies allows."""
+    def advance(self, peer: Peer) -> None:
+        """Begin what has waited, as far as the order of replies and what the client has taken allow."""
         while peer.waiting is not None or peer.backlog:
             if peer.waiting is None and peer.backlog:
                 try:
@@ -106,7 +111,8 @@ class Dispatcher:
 
     def _may_begin(self, call: Call) -> bool:
         session = call.peer.session
-        if session.under_way >= self.config.server.in_flight:
+        most = READS if call.lane == "read" else self.config.server.in_flight
+        if session.under_way >= most or call.peer.congested:
             return False
         return session.may_begin(call.lane, exclusive=call.exclusive)
 
@@ -146,7 +152,7 @@ class Dispatcher:
             if op.rate is not None:
                 self._limit(op.rate, peer)
             if op.before is not None:
-                self._spawn(self._prepare(call, op))
+                self._spawn(self._prepare(call, op), self._preparing)
             elif call.lane == "here":
                 self._succeed(call, drive(self._execute(call, NoTransaction())))
             else:
@@ -160,10 +166,10 @@ class Dispatcher:
         if wait:
             raise TooFast(retry_after_ms=int(wait * 1000) + 1)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
         task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        among.add(task)
+        task.add_done_callback(among.discard)
 
     async def _prepare(self, call: Call, op: Op) -> None:
         """The part of an op that waits: hashing, backing off. Then its transaction."""
@@ -281,7 +287,7 @@ class Dispatcher:
             self._succeed(call, result)
         peer = call.peer
         if peer.waiting is not None or peer.backlog:
-            self._advance(peer)
+            self.advance(peer)
 
     def _succeed(self, call: Call, data: Any) -> None:
         peer, op, ctx = call.peer, call.op, call.context
@@ -377,7 +383,7 @@ class Dispatcher:
             identity = session.identity
             self._hub.remove(identity.user_id, peer)
             if not self._hub.of(identity.user_id):
-                self._spawn(self._note_absence(identity))
+                self._spawn(self._note_absence(identity), self._tasks)
         session.closed()
 
     async def _note_absence(self, identity: Identity) -> None:
@@ -389,9 +395,14 @@ class Dispatcher:
     async def settle(self) -> None:
         """Wait until the ops that have begun are done."""
         await self._database.idle()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while tasks := self._tasks | self._preparing:
+            await asyncio.wait(tasks)
             await self._database.idle()
+
+    def abandon(self) -> None:
+        """Give up what has not come to its transaction: logins that wait to be hashed, for the most part."""
+        for task in self._preparing:
+            task.cancel()
 
 
 LAST_SEEN = query("/* dispatch.last_seen */ UPDATE users SET last_seen_at = :now WHERE id = :user_id")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from chatd.errors import Invalid, Phrase
@@ -9,6 +10,13 @@ from chatd.errors import Invalid, Phrase
 _EXPECTED = Phrase(
     "must be 3 to 32 letters or digits of any script, or _ . -", "必须是 3 到 32 个任意文字的字母或数字，或 _ . -"
 )
+
+
+_SHAPE = re.compile(r"([LN]M{0,4})+")
+"""Letters and numbers with a few marks each, by general category."""
+
+_IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+"""What is a letter or a mark and shows nothing (Unicode, Default_Ignorable_Code_Point)."""
 
 
 def key(name: str) -> str:
@@ -22,8 +30,9 @@ def username(name: str, *, field: str = "username") -> str:
     Marks (general category M) count as letters: most scripts of India cannot be written without them.
     """
     kept = unicodedata.normalize("NFKC", name)
-    letters = all(char in "_.-" or unicodedata.category(char)[0] in "LNM" for char in kept)
-    if not letters or not 3 <= len(kept) <= 32 or unicodedata.category(kept[0])[0] == "M":
+    shape = "".join("L" if char in "_.-" else unicodedata.category(char)[0] for char in kept)
+    visible = not any(_IGNORABLE.search(char) for char in kept)
+    if not (visible and _SHAPE.fullmatch(shape) and 3 <= len(kept) <= 32):
         raise Invalid(field=field, expected=_EXPECTED)
     return kept
 

@@ -40,6 +40,11 @@ class Peer:
         self.waiting: Call | None = None
         self.backlog: deque[bytes | bytearray] | None = None
 
+    @property
+    def congested(self) -> bool:
+        """Whether what was sent has not been taken yet."""
+        raise NotImplementedError
+
     def send(self, outgoing: Outgoing) -> None:
         """Queue a reply."""
         raise NotImplementedError

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from enum import Enum, auto
-from typing import cast
+from typing import ParamSpec, cast
 
 from websockets.extensions import ServerExtensionFactory
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
@@ -33,10 +34,15 @@ log = logging.getLogger("chatd.server")
 _quiet = logging.getLogger("chatd.websockets")
 _quiet.setLevel(logging.WARNING)
 
+P = ParamSpec("P")
+
 PATHS = frozenset({"/ws", "/ws/chat"})
 
 SWEEP = 0.5
 """Seconds between two looks at every connection's deadline."""
+
+SLICE = 1024
+"""Bytes of compressed frames that are looked at in one go."""
 
 HELD = 1000
 """The most events held back while `auth` reads what its client missed."""
@@ -58,6 +64,7 @@ class Connection(Peer, asyncio.Protocol):
     """One client's TCP connection: bytes in, frames out."""
 
     __slots__ = (
+        "_dirty",
         "_ended",
         "_fragments",
         "_frames",
@@ -66,6 +73,7 @@ class Connection(Peer, asyncio.Protocol):
         "_pinged",
         "_queued",
         "_server",
+        "_unread",
         "_writable",
         "deadline",
         "heard",
@@ -90,7 +98,9 @@ class Connection(Peer, asyncio.Protocol):
         self._frames: list[bytes] = []
         self._queued = 0
         self._writable = True
+        self._dirty = False
         self._ended = False
+        self._unread = b""
         self._held: list[Outgoing] | None = None
         self._fragments: bytearray | None = None
         self._pauses = 0
@@ -112,6 +122,20 @@ class Connection(Peer, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard = self._server.loop.time()
+        if self.protocol.extensions:
+            self._inflate(data)
+        else:
+            self._feed(data)
+
+    def _inflate(self, data: bytes) -> None:
+        """Take compressed frames a little at a time: inside they may be a hundred times larger."""
+        for start in range(0, len(data), SLICE):
+            if self._pauses:
+                self._unread = data[start:]
+                return
+            self._feed(data[start : start + SLICE])
+
+    def _feed(self, data: bytes) -> None:
         protocol = self.protocol
         protocol.receive_data(data)
         for event in protocol.events_received():
@@ -138,8 +162,9 @@ class Connection(Peer, asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writable = True
         self._resume(1)
+        self._server.dispatcher.advance(self)
         if self._frames or self._ended:
-            self._server.dirty(self)
+            self._soon()
 
     # Frames in
 
@@ -179,6 +204,9 @@ class Connection(Peer, asyncio.Protocol):
     def _resume(self, reason: int) -> None:
         if self._pauses == reason and not self.transport.is_closing():
             self.transport.resume_reading()
+            if self._unread:
+                data, self._unread = self._unread, b""
+                self._server.loop.call_soon(self._inflate, data)  # before anything that is read now
         self._pauses &= ~reason
 
     # Handshake
@@ -218,6 +246,10 @@ class Connection(Peer, asyncio.Protocol):
 
     # Frames out
 
+    @property
+    def congested(self) -> bool:
+        return not self._writable
+
     def send(self, outgoing: Outgoing) -> None:
         if self.phase is not Phase.GUEST and self.phase is not Phase.USER:
             return
@@ -244,13 +276,19 @@ class Connection(Peer, asyncio.Protocol):
             self.send(outgoing)
 
     def _queue(self, frame: bytes) -> None:
-        limit = self._server.config.server.outbox_bytes
-        if self._queued and self._queued + len(frame) > limit and self.phase in (Phase.GUEST, Phase.USER):
-            self._too_slow()
-            return
+        if self._queued and self._queued + len(frame) > self._server.config.server.outbox_bytes:
+            self.flush()  # what came in one turn of the loop says nothing about the client yet
+            if self._queued and self.phase in (Phase.GUEST, Phase.USER):
+                self._too_slow()
+                return
         self._queued += len(frame)
         self._frames.append(frame)
-        if self._writable and len(self._frames) == 1:
+        self._soon()
+
+    def _soon(self) -> None:
+        """Have what is queued written at the end of this turn of the loop."""
+        if self._writable and not self._dirty:
+            self._dirty = True
             self._server.dirty(self)
 
     def _too_slow(self) -> None:
@@ -269,10 +307,11 @@ class Connection(Peer, asyncio.Protocol):
                 self._queue(data)
             else:
                 self._ended = True
-                self._server.dirty(self)
+                self._soon()
 
     def flush(self) -> None:
         """Write what is queued, in one piece."""
+        self._dirty = False
         if not self._writable or self.phase is Phase.LOST:
             return
         if self._frames:
@@ -281,10 +320,10 @@ class Connection(Peer, asyncio.Protocol):
             self._queued = 0
             self.transport.write(data)
         if self._ended and not self.transport.is_closing():
-            if self.transport.can_write_eof():
+            try:
                 self.transport.write_eof()
-            else:
-                self.transport.close()
+            except OSError:  # the client was quicker
+                self.transport.abort()
 
     # Keepalive and the end
 
@@ -354,7 +393,7 @@ class Server:
     async def listen(self) -> tuple[str, int]:
         """Begin to accept connections. Returns the address it is. Raises OSError."""
         host, port = config.address(self.config.server.listen)
-        self._listener = await self.loop.create_server(lambda: Connection(self), host, port, backlog=1024)
+        self._listener = await self.loop.create_server(lambda: Connection(self), host, port, backlog=100)
         self._sweeper = self.loop.call_later(SWEEP, self._sweep)
         bound = self._listener.sockets[0].getsockname()
         return bound[0], bound[1]
@@ -370,6 +409,8 @@ class Server:
         """A connection was accepted."""
         self._connections.add(connection)
         self.admission.came(connection.address)
+        if self.admission.is_flooded(connection.address):
+            connection.transport.abort()
 
     def lost(self, connection: Connection) -> None:
         """A connection is gone."""
@@ -389,27 +430,37 @@ class Server:
     def _flush(self) -> None:
         connections, self._dirty = self._dirty, []
         for connection in connections:
-            connection.flush()
+            self._guarded(connection, connection.flush)
 
     # Deadlines
 
     def _sweep(self) -> None:
         now = self.loop.time()
-        for connection in [one for one in self._connections if one.deadline <= now]:
-            connection.overdue(now)
         self._sweeper = self.loop.call_later(SWEEP, self._sweep)
+        for connection in [one for one in self._connections if one.deadline <= now]:
+            self._guarded(connection, connection.overdue, now)
+
+    def _guarded(self, connection: Connection, act: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Whatever goes wrong with one connection ends that one alone."""
+        try:
+            act(*args, **kwargs)
+        except Exception:
+            log.exception("connection %d is given up", connection.number)
+            connection.transport.abort()
 
     # The end
 
     async def shutdown(self) -> None:
         """Stop accepting, finish the ops that have begun, tell every client to come back, and close."""
-        deadline = time.monotonic() + self.config.server.shutdown_timeout
+        now, timeout = time.monotonic(), self.config.server.shutdown_timeout
+        deadline = now + timeout
         if self._listener is not None:
             self._listener.close()
         for connection in self._connections:
             connection.pause(True)
             connection.backlog = connection.waiting = None
-        await _within(self.dispatcher.settle(), deadline)
+        await _within(self.dispatcher.settle(), now + timeout / 2)
+        self.dispatcher.abandon()
         for connection in tuple(self._connections):
             connection.close(RESTART, "the server restarts: reconnect and sync")
         if self._connections:

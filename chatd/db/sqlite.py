@@ -75,7 +75,7 @@ def _run(job: Job, transaction: SqliteTransaction) -> None:
     try:
         job.result = drive(job.work(transaction))
     except sqlite3.OperationalError as error:  # the disk is full, the file is locked, …
-        log.exception("the database refused an op")
+        log.warning("the database refused an op: %s", error)
         job.error = Unavailable()
         job.error.__cause__ = error
     except BaseException as error:

@@ -101,7 +101,7 @@ def _info(row: Row, *, viewer_id: int, conversation_id: int, peer_id: int | None
 
 def _page(rows: Sequence[Row], limit: int) -> tuple[Sequence[Row], bool]:
     """As many of the rows as one page holds, and whether there are more."""
-    held = rows[: min(limit, fit([len(row["content"]) for row in rows], most=PAGE_BYTES))]
+    held = rows[: min(limit, fit([len(row["content"].encode()) for row in rows], most=PAGE_BYTES))]
     return held, len(held) < len(rows)
 
 
