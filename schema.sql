@@ -43,7 +43,7 @@ CREATE INDEX sessions_by_user ON sessions (user_id);
 CREATE TABLE requests (
     user_id   INTEGER NOT NULL REFERENCES users (id),
     client_id TEXT NOT NULL,
-    digest    BLOB NOT NULL,                        -- of the op and its fields, secrets left out
+    digest    BLOB NOT NULL,                        -- of the op and its fields; bcrypt where they hold a password
     reply     TEXT NOT NULL,                        -- the reply's data, JSON
     PRIMARY KEY (user_id, client_id)
 ) STRICT, WITHOUT ROWID;

@@ -43,6 +43,9 @@ class Before(Outside):
     ) -> T:
         return await self._dispatcher.in_writer(function, *args, **kwargs)
 
+    def admit(self, user_id: int) -> None:
+        self._dispatcher.admit(user_id)
+
     def authenticate(self, identity: Identity, lang: Language) -> None:
         self._dispatcher.welcome(self._call.peer, identity, lang)
         self._call.peer.hold(True)

@@ -47,11 +47,15 @@ class UsageError(Exception):
 def main(argv: list[str] | None = None) -> int:
     """Run a command. Returns the exit status."""
     arguments = parser().parse_args(_with_default(sys.argv[1:] if argv is None else argv))
+    os.umask(0o077)  # what chatd writes is for its owner's eyes
     try:
         settings = _settings(arguments)
         status: int = arguments.run(settings, arguments)
     except (config.ConfigError, app.StartError, migrations.MigrationError, UsageError, ChatError) as error:
         print(f"chatd: {error}", file=sys.stderr)
+        return 2
+    except (OSError, UnicodeError, sqlite3.Error) as error:  # a folder, a file, an address that cannot be used
+        print(f"chatd: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     return status
 
@@ -64,10 +68,10 @@ def _with_default(argv: list[str]) -> list[str]:
 
 
 def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", metavar="FILE", type=Path, help="settings; ./chatd.toml where there is one")
     common.add_argument("--data", metavar="DIR", help="the folder with the database, instead of [database] data")
-    """The commands and their options."""
     root = argparse.ArgumentParser(prog="chatd", description="A self-hosted chat server.")
     commands = root.add_subparsers(metavar="COMMAND", required=True)
 
@@ -156,6 +160,7 @@ def _existing(settings: config.Config) -> Path:
     path = Path(settings.database.data) / "chatd.db"
     if not path.exists():
         raise UsageError(f"there is no database at {path}")
+    migrations.require_current(path)
     return path
 
 
@@ -207,7 +212,7 @@ def _check(settings: config.Config, arguments: argparse.Namespace) -> int:
 
 
 def _rollback(settings: config.Config, arguments: argparse.Namespace) -> int:
-    path = _existing(settings)
+    path = Path(settings.database.data) / "chatd.db"
     with app.lock(path):
         undone = migrations.rollback(path)
     print(f"{path} is the copy made before the migration; the migrated one is kept as {undone}")

@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.frames import CloseCode
 
 from chatd import ops
-from chatd.errors import BY_CODE, AccountDisabled, BadToken, ChatError
+from chatd.errors import BY_CODE, BadToken, ChatError
 from chatd.follower import Follower
 from chatd.op import REGISTRY, Op
 from chatd.peer import SESSION_ENDED
@@ -143,8 +144,7 @@ class Client:
         for task in (self._runner, self._catching_up):
             if task is not None:
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+                await asyncio.wait([task])
         if self._socket is not None:
             await self._socket.close()
 
@@ -202,11 +202,14 @@ class Client:
                 if closed.rcvd is not None and closed.rcvd.code == SESSION_ENDED:
                     self._end(BadToken())
                     return
-            except (BadToken, AccountDisabled, InvalidURI) as error:
-                self._end(error)
-                return
+                if closed.rcvd is not None and closed.rcvd.code == CloseCode.MESSAGE_TOO_BIG:
+                    self._end(ValueError(f"the daemon takes no frames of this size: {closed.rcvd.reason}"))
+                    return
             except (OSError, InvalidHandshake, EOFError):
                 pass
+            except Exception as error:  # it speaks otherwise than this client expects
+                self._end(error)
+                return
             finally:
                 self._lose()
             await asyncio.sleep(random.uniform(0, wait))  # noqa: S311  (jitter, so that not all come back at once)
@@ -315,13 +318,14 @@ class Client:
             self._live = True
             self._let([])
             await self._go_on()
-        except (BadToken, AccountDisabled) as error:
+        except Exception as error:
+            if isinstance(error, ChatError) and error.temporary:  # busy, too fast, …: after a pause, once more
+                if self._socket is not None:
+                    await self._socket.close()
+                return
             self._end(error)
             if self._runner is not None:
                 self._runner.cancel()
-        except ChatError:
-            if self._socket is not None:
-                await self._socket.close()  # busy, too fast, …: after a pause, once more
 
     async def _ask(self, name: str, **fields: Any) -> Any:
         """Ask for an op outside the queue of requests."""

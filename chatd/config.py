@@ -131,6 +131,8 @@ def from_toml(text: str) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not valid TOML: {error}") from None
     config = _fill(Config, table, "")
+    if not config.database.data or "\0" in config.database.data:
+        raise ConfigError(f"database.data: must be the path of a folder, not {config.database.data!r}")
     address(config.server.listen)
     return config
 

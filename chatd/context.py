@@ -148,6 +148,10 @@ class Outside(Protocol):
         """The function's result, run in a transaction of its own."""
         ...
 
+    def admit(self, user_id: int) -> None:
+        """Raise `TooManyConnections` where the user may have no more."""
+        ...
+
     def authenticate(self, identity: Identity, lang: Language) -> None:
         """Make the connection this user's now, holding its events back until the reply is out."""
         ...

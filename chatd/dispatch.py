@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import hashlib
 import logging
 import secrets
 import time
@@ -15,13 +14,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import orjson
-
-from chatd import events, wire
+from chatd import events, retries, wire
 from chatd.before import Before
 from chatd.config import Config
 from chatd.context import Context, Guards, NoTransaction, Transaction
-from chatd.db.query import query
 from chatd.db.sqlite import Database, Job, drive, result_of
 from chatd.errors import ChatError, Conflict, Internal, TooFast, TooManyConnections, UnknownOp
 from chatd.hub import Hub
@@ -30,25 +26,13 @@ from chatd.op import REGISTRY, Op, Rate
 from chatd.passwords import Passwords
 from chatd.peer import BAD_PAYLOAD, SESSION_ENDED, Call, Peer, Replayed
 from chatd.session import NOBODY, Identity, State
+from chatd.sessions import went_away
 from chatd.wire import Language, Outgoing
 
 log = logging.getLogger("chatd.dispatch")
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-ANSWERED = query(
-    """/* dispatch.answered */
-    SELECT digest, reply FROM requests WHERE user_id = :user_id AND client_id = :client_id
-    """
-)
-ANSWER = query(
-    """/* dispatch.answer */
-    INSERT INTO requests (user_id, client_id, digest, reply) VALUES (:user_id, :client_id, :digest, :reply)
-    ON CONFLICT DO NOTHING
-    """
-)
 
 
 READS = 2
@@ -126,13 +110,14 @@ class Dispatcher:
             op = REGISTRY.get(call.name)
             if op is None:
                 raise UnknownOp(field="type", name=call.name[:64])
-            client_id = wire.take_client_id(body) if op.takes_client_id else None
+            if op.takes_client_id:
+                call.client_id = wire.take_client_id(body)
             call.request = op.schema.convert(body, owner=op.name)
+            if call.client_id is not None:
+                call.told = retries.told(op, body)
+                call.digest = retries.digest(call.told)
             call.op = op
             call.lane = op.lane_for(call.request)
-            if client_id is not None and call.lane == "write":  # a read changes nothing: it may be asked again
-                call.client_id = client_id
-                call.digest = _digest(op, body)
         except ChatError as error:
             call.error = error
         return call
@@ -175,7 +160,7 @@ class Dispatcher:
         """The part of an op that waits: hashing, backing off. Then its transaction."""
         try:
             if call.client_id is not None:
-                replayed = await self.in_reader(call.peer, self._replay, call)
+                replayed = await self._recognize(call, call.client_id)
                 if replayed is not None:
                     self._finish(call, replayed)
                     return
@@ -185,6 +170,20 @@ class Dispatcher:
             self._submit(call, (given,))
         except Exception as error:
             self._finish(call, error)
+
+    async def _recognize(self, call: Call, client_id: str) -> Replayed | None:
+        """The earlier answer to a request that is prepared: one with passwords in it.
+
+        A fast hash of a password must not lie in the database, so what was asked is kept as a bcrypt hash here.
+        """
+        told = call.told.decode()
+        answered = await self.in_reader(call.peer, retries.answered, client_id)
+        if answered is None:
+            call.digest = (await self.passwords.hash(told)).encode()
+            return None
+        if not await self.passwords.check(told, answered["digest"].decode()):
+            raise Conflict(field="client_id")
+        return Replayed(answered["reply"])
 
     # Transaction
 
@@ -225,26 +224,12 @@ class Dispatcher:
                 given = (at,)
             data = await op.function(ctx, call.request, *given)
         except ChatError:
-            if call.client_id is not None and (replayed := await self._replay(ctx, call)) is not None:
+            if call.client_id is not None and (replayed := await retries.replay(ctx, call)) is not None:
                 raise replayed from None
             raise
-        if call.client_id is not None and not await ctx.db.run(
-            ANSWER,
-            user_id=ctx.user_id,
-            client_id=call.client_id,
-            digest=call.digest,
-            reply=orjson.dumps(data).decode(),
-        ):
-            raise await self._replay(ctx, call) or LookupError("a client_id that is taken has an answer")
+        if call.client_id is not None:
+            await retries.remember(ctx, call, data)
         return data
-
-    async def _replay(self, ctx: Context, call: Call) -> Replayed | None:
-        answered = await ctx.db.one(ANSWERED, user_id=ctx.user_id, client_id=call.client_id)
-        if answered is None:
-            return None
-        if answered["digest"] != call.digest:
-            raise Conflict(field="client_id")
-        return Replayed(answered["reply"])
 
     async def in_reader(
         self,
@@ -324,6 +309,7 @@ class Dispatcher:
             log.error("error %s in op %s", error_id, call.name, exc_info=error)
             error = Internal(error_id=error_id)
         peer, session = call.peer, call.peer.session
+        call.error = None  # its traceback holds the frames, they hold the call and all that came with it: a cycle
         if call.welcomed:
             self.part(peer)
         peer.send(Outgoing(wire.encode_failure(call.name, call.id, error, session.lang)))
@@ -361,11 +347,15 @@ class Dispatcher:
         """The peer is this user. Raises `TooManyConnections`."""
         if peer.session.state is State.CLOSED:
             return
-        if len(self._hub.of(identity.user_id)) >= self.config.server.connections_per_user:
-            raise TooManyConnections
+        self.admit(identity.user_id)
         peer.session.authenticated(identity, lang)
         self._hub.add(identity.user_id, peer)
         peer.recognized(True)
+
+    def admit(self, user_id: int) -> None:
+        """Raise `TooManyConnections` where the user may have no more."""
+        if len(self._hub.of(user_id)) >= self.config.server.connections_per_user:
+            raise TooManyConnections
 
     def part(self, peer: Peer) -> None:
         """The peer is nobody any more."""
@@ -388,7 +378,7 @@ class Dispatcher:
 
     async def _note_absence(self, identity: Identity) -> None:
         try:
-            await self.in_writer(_went_away, identity)
+            await self.in_writer(went_away, identity)
         except Exception:
             log.exception("user %d's absence was not noted", identity.user_id)
 
@@ -405,23 +395,8 @@ class Dispatcher:
             task.cancel()
 
 
-LAST_SEEN = query("/* dispatch.last_seen */ UPDATE users SET last_seen_at = :now WHERE id = :user_id")
-LAST_USED = query("/* dispatch.last_used */ UPDATE sessions SET last_used_at = :now WHERE id = :session_id")
-
-
-async def _went_away(ctx: Context, identity: Identity) -> None:
-    await ctx.db.run(LAST_SEEN, user_id=identity.user_id, now=ctx.now)
-    await ctx.db.run(LAST_USED, session_id=identity.session_id, now=ctx.now)
-
-
 def _event(name: str, conversation_id: int, seq: int | None, data: Any) -> Outgoing:
     return Outgoing(wire.encode_event(name, conversation_id, seq, data))
-
-
-def _digest(op: Op, body: dict[str, Any]) -> bytes:
-    # Secrets stay out: a fast hash of a password must not lie in the database.
-    told = {name: value for name, value in body.items() if name not in op.schema.secrets}
-    return hashlib.blake2b(orjson.dumps([op.name, told], option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
 
 
 async def _awaited(result: Awaitable[T]) -> T:

@@ -30,8 +30,12 @@ class Bucket:
         self._tokens = float(rate.burst)
         self._at = now
 
-    def take(self, now: float, *, tokens: int = 1) -> float:
-        """Take a token, or with `tokens=0` only look. Returns 0.0, or the seconds until there will be one."""
+    def give(self) -> None:
+        """Give a token back."""
+        self._tokens += 1.0
+
+    def take(self, now: float) -> float:
+        """Take a token. Returns 0.0, or the seconds until there will be one."""
         rate = self._rate
         if rate.per_second == 0:
             return 0.0
@@ -39,7 +43,7 @@ class Bucket:
         self._at = now
         self._tokens = here
         if here >= 1.0:
-            self._tokens -= tokens
+            self._tokens -= 1.0
             return 0.0
         return (1.0 - here) / rate.per_second
 
@@ -52,8 +56,13 @@ class Buckets:
         self._most = most
         self._buckets: OrderedDict[Hashable, Bucket] = OrderedDict()
 
-    def take(self, key: Hashable, now: float, *, tokens: int = 1) -> float:
-        """Take a token of this key's, or only look. Returns 0.0, or the seconds until there will be one."""
+    def give(self, key: Hashable) -> None:
+        """Give a token back to this key."""
+        if (bucket := self._buckets.get(key)) is not None:
+            bucket.give()
+
+    def take(self, key: Hashable, now: float) -> float:
+        """Take a token of this key's. Returns 0.0, or the seconds until there will be one."""
         if self._rate.per_second == 0:
             return 0.0
         bucket = self._buckets.get(key)
@@ -63,7 +72,7 @@ class Buckets:
                 self._buckets.popitem(last=False)
         else:
             self._buckets.move_to_end(key)
-        return bucket.take(now, tokens=tokens)
+        return bucket.take(now)
 
 
 class Backoff:

@@ -71,7 +71,7 @@ class Op:
     @property
     def takes_client_id(self) -> bool:
         """Whether a retry of the op is recognized. A guest has no (user, client_id) to be recognized by."""
-        return "write" in (self.lane, self.write_when and "write") and self.needs.asks == "user"
+        return self.lane == "write" and self.needs.asks == "user"
 
     def lane_for(self, request: Any) -> Lane:
         """Where this request runs."""

@@ -74,7 +74,7 @@ class Call:
     """One request on its way to its reply."""
 
     __slots__ = (
-        "client_id", "context", "digest", "error", "id", "lane", "name", "op", "peer", "request", "welcomed"
+        "client_id", "context", "digest", "error", "id", "lane", "name", "op", "peer", "request", "told", "welcomed"
     )  # fmt: skip
 
     def __init__(self, peer: Peer) -> None:
@@ -85,6 +85,7 @@ class Call:
         self.lane: Lane = "here"
         self.request: Any = None
         self.client_id: str | None = None
+        self.told = b""
         self.digest = b""
         self.error: ChatError | None = None
         self.context: Context | None = None

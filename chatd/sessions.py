@@ -43,6 +43,11 @@ SESSION_BY_TOKEN = query(
     WHERE s.token_hash = :token_hash AND s.last_used_at > :oldest
     """
 )
+IS_VALID = query(
+    """/* accounts.is_valid */
+    SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = :id AND u.disabled_at IS NULL
+    """
+)
 TOUCH_SESSIONS = query("/* accounts.touch_sessions */ UPDATE sessions SET last_used_at = :now WHERE id IN :ids")
 
 
@@ -97,6 +102,22 @@ async def touch_sessions(ctx: Context, session_ids: list[int]) -> None:
     await ctx.db.run(TOUCH_SESSIONS, ids=session_ids, now=ctx.now)
 
 
+async def still_valid(ctx: Context, session_id: int) -> None:
+    """Raise `BadToken` where the session has ended meanwhile."""
+    if await ctx.db.one(IS_VALID, id=session_id) is None:
+        raise BadToken(field="token")
+
+
 async def my_sessions(ctx: Context) -> Sequence[Row]:
     """The asker's sessions, the one used last first."""
     return await ctx.db.all(MY_SESSIONS, user_id=ctx.user_id)
+
+
+LAST_SEEN = query("/* sessions.last_seen */ UPDATE users SET last_seen_at = :now WHERE id = :user_id")
+LAST_USED = query("/* sessions.last_used */ UPDATE sessions SET last_used_at = :now WHERE id = :session_id")
+
+
+async def went_away(ctx: Context, identity: Identity) -> None:
+    """Note when the last of a user's connections went away."""
+    await ctx.db.run(LAST_SEEN, user_id=identity.user_id, now=ctx.now)
+    await ctx.db.run(LAST_USED, session_id=identity.session_id, now=ctx.now)

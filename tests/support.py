@@ -206,12 +206,17 @@ class Process:
 
     async def command(self, *arguments: str, stdin: str = "") -> tuple[int, str]:
         """Run a chatd command on the same data. Returns its exit status and what it printed."""
+        return await self.run_command(*arguments, "--data", str(self.data), cwd=self.folder, stdin=stdin)
+
+    @staticmethod
+    async def run_command(*arguments: str, cwd: Path, stdin: str = "") -> tuple[int, str]:
+        """Run a chatd command. Returns its exit status and what it printed."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "chatd", *arguments, "--data", str(self.data)),
+            *(sys.executable, "-m", "chatd", *arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            cwd=self.folder,
+            cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
         )
         output, _ = await asyncio.wait_for(process.communicate(stdin.encode()), PATIENCE)

@@ -39,11 +39,14 @@ def test_a_long_pause_earns_no_more_than_a_burst() -> None:
     assert [bucket.take(3600.0) for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
 
 
-def test_a_look_takes_nothing() -> None:
+def test_a_token_may_be_given_back_and_makes_no_more_than_a_burst() -> None:
     bucket = Bucket(Rate(per_second=1.0, burst=1), now=0.0)
-    assert [bucket.take(0.0, tokens=0) for _ in range(3)] == [0.0, 0.0, 0.0]
+    assert [bucket.take(0.0), bucket.take(0.0)] == [0.0, 1.0]
+    bucket.give()
     assert bucket.take(0.0) == 0.0
-    assert bucket.take(0.0, tokens=0) == 1.0
+    for _ in range(3):
+        bucket.give()
+    assert [bucket.take(0.0), bucket.take(0.0)] == [0.0, 1.0]
 
 
 def test_a_rate_of_zero_limits_nothing() -> None:
@@ -79,9 +82,12 @@ def test_each_key_has_a_bucket_of_its_own() -> None:
     assert [buckets.take(key, 0.0) for key in ("ada", "bob", "ada", "bob")] == [0.0, 0.0, 1.0, 1.0]
 
 
-def test_a_look_at_a_key_takes_nothing_of_it() -> None:
+def test_a_token_is_given_back_to_its_key() -> None:
     buckets = Buckets(Rate(per_second=1.0, burst=1))
-    assert [buckets.take("ada", 0.0, tokens=0), buckets.take("ada", 0.0), buckets.take("ada", 0.0)] == [0.0, 0.0, 1.0]
+    assert [buckets.take(key, 0.0) for key in ("ada", "bob")] == [0.0, 0.0]
+    for key in ("ada", "nobody"):
+        buckets.give(key)
+    assert [buckets.take(key, 0.0) for key in ("ada", "bob")] == [0.0, 1.0]
 
 
 def test_the_key_longest_unused_is_forgotten() -> None:

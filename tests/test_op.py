@@ -123,7 +123,7 @@ def test_a_reader_may_become_a_writer_by_a_field() -> None:
     ("lane", "write_when", "needs", "recognized"),
     [
         ("write", None, Self(), True),
-        ("read", "loudly", Self(), True),
+        ("read", "loudly", Self(), False),
         ("read", None, Self(), False),
         ("here", None, Self(), False),
         ("write", None, Guest(), False),

@@ -59,6 +59,14 @@ def prepare(path: Path, schema: str, steps: Sequence[Step] = STEPS) -> None:
         _migrate(connection, path, [step for step in steps if step.version > version])
 
 
+def require_current(path: Path, steps: Sequence[Step] = STEPS) -> None:
+    """Raise `MigrationError` for what is no database of this chatd's version."""
+    with _opened(path) as connection:
+        version = _version(connection, path)
+    if version != _latest(steps):
+        raise MigrationError(f"{path} is of version {version}, this chatd of version {_latest(steps)}")
+
+
 def rollback(path: Path) -> Path:
     """Put the newest copy made before a migration back in place. Returns where the migrated database went.
 

@@ -21,7 +21,7 @@ import aiosqlite
 
 from chatd.context import Row, Transaction
 from chatd.db.query import Query
-from chatd.errors import Busy, Unavailable
+from chatd.errors import Busy, ChatError, Unavailable
 
 log = logging.getLogger("chatd.db")
 
@@ -78,6 +78,8 @@ def _run(job: Job, transaction: SqliteTransaction) -> None:
         log.warning("the database refused an op: %s", error)
         job.error = Unavailable()
         job.error.__cause__ = error
+    except ChatError as error:
+        job.error = error.with_traceback(None)  # the frames in it would hold the job: a cycle
     except BaseException as error:
         job.error = error
 

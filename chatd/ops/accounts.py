@@ -19,6 +19,7 @@ from chatd.errors import (
     Phrase,
     SignupClosed,
     TooFast,
+    TooManyConnections,
     UsernameTaken,
 )
 from chatd.op import op
@@ -168,28 +169,36 @@ async def _account_named(ctx: Context, request: Login) -> Row | None:
 
 
 async def _check_password(outside: Outside, *, account_key: str, user: Row | None, password: str) -> None:
-    """Raise `BadCredentials` for a wrong password, `TooFast` where the address has guessed too often."""
-    wait = outside.guards.addresses.take(outside.address, outside.now, tokens=0)
-    if wait:
-        raise TooFast(retry_after_ms=int(wait * 1000) + 1)
-    await asyncio.sleep(outside.guards.accounts.wait(account_key, outside.now))
+    """Raise `BadCredentials` for a wrong password, `TooFast` where the address has guessed too often.
+
+    An attempt counts as a failure until it has succeeded, so that many at once are no way around the limits.
+    """
+    guards = outside.guards
+    if too_early := guards.addresses.take(outside.address, outside.now):
+        raise TooFast(retry_after_ms=int(too_early * 1000) + 1)
+    wait = guards.accounts.wait(account_key, outside.now)
+    guards.accounts.failed(account_key, outside.now)
+    await asyncio.sleep(wait)
     if not await outside.passwords.check(password, user["password_hash"] if user is not None else None):
-        outside.guards.accounts.failed(account_key, outside.now)
-        outside.guards.addresses.take(outside.address, outside.now)
         raise BadCredentials
-    outside.guards.accounts.succeeded(account_key)
+    guards.accounts.succeeded(account_key)
+    guards.addresses.give(outside.address)
 
 
 async def _find_account(outside: Outside, request: Login) -> Row:
     if (request.username is None) == (request.email is None):
         raise Invalid(field="username", expected=Phrase("or email is required, not both", "与 email 须且只能填一个"))
     user = await outside.read(_account_named, request)
-    account_key = user["username_key"] if user is not None else names.key(request.username or request.email or "")
+    # What was typed, not whose it is: how long an attempt waits must not tell which address belongs to whom.
+    account_key = (
+        f"email {names.key(request.email)}" if request.email is not None else names.key(request.username or "")
+    )
     await _check_password(outside, account_key=account_key, user=user, password=request.password)
     if user is None:
         raise BadCredentials
     if user["disabled_at"] is not None:
         raise AccountDisabled
+    outside.admit(user["id"])
     return user
 
 
@@ -199,7 +208,7 @@ async def _find_account(outside: Outside, request: Login) -> Row:
     needs=Guest(),
     before=_find_account,
     emits=[events.Session],
-    raises=[BadCredentials, AccountDisabled, TooFast, Busy],
+    raises=[BadCredentials, AccountDisabled, TooManyConnections, TooFast, Busy],
     example={"username": "ada", "password": "correct horse", "device": "phone"},
 )
 async def login(ctx: Context, request: Login, account: Row) -> LoggedIn:

@@ -10,13 +10,13 @@ from chatd.context import Context
 from chatd.db.query import query
 from chatd.errors import NotFound, Phrase
 from chatd.op import op
-from chatd.relations import unfriend
+from chatd.relations import close_request, unfriend
 from chatd.wire import Done, Id, Limit, Name, Time, rfc3339
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Block a user, which also ends a friendship. What was said stays readable for both."""
+    """Block a user, which also ends a friendship and withdraws my request. What was said stays readable for both."""
 
     user: Name | None = None
     user_id: Id | None = None
@@ -27,9 +27,9 @@ BLOCK = query(
     INSERT INTO blocks (user_id, blocked_id, created_at) VALUES (:me, :other, :now) ON CONFLICT DO NOTHING
     """
 )
-WITHDRAW = query(
-    """/* blocks.withdraw */
-    DELETE FROM friend_requests WHERE from_id = :me AND to_id = :other AND status = 'pending'
+MY_REQUEST = query(
+    """/* blocks.my_request */
+    SELECT id FROM friend_requests WHERE from_id = :me AND to_id = :other AND status = 'pending'
     """
 )
 UNBLOCK = query("/* blocks.unblock */ DELETE FROM blocks WHERE user_id = :me AND blocked_id = :other")
@@ -39,14 +39,15 @@ UNBLOCK = query("/* blocks.unblock */ DELETE FROM blocks WHERE user_id = :me AND
     reply=Done,
     done=Phrase("blocked", "已屏蔽"),
     needs=Self(),
-    emits=[events.Block, events.Friend],
+    emits=[events.Block, events.Friend, events.FriendRequest],
     raises=[NotFound],
     example={"user": "mallory"},
 )
 async def block(ctx: Context, request: Block) -> Done:
     other = await find_other(ctx, name=request.user, user_id=request.user_id, field="user")
     if await ctx.db.run(BLOCK, me=ctx.user_id, other=other["id"], now=ctx.now):
-        await ctx.db.run(WITHDRAW, me=ctx.user_id, other=other["id"])
+        if (mine := await ctx.db.one(MY_REQUEST, me=ctx.user_id, other=other["id"])) is not None:
+            await close_request(ctx, mine["id"], "rejected")  # as any withdrawal looks
         await unfriend(ctx, other)
         blocked = events.Block(user_id=other["id"], username=other["username"], blocked=True)
         await log.append_for(ctx, ctx.user_id, blocked)

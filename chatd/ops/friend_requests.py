@@ -11,12 +11,11 @@ from chatd.context import Context, Row
 from chatd.db.query import query
 from chatd.errors import AlreadyFriends, Blocked, NotFound, Phrase, RequestsClosed
 from chatd.op import op
-from chatd.relations import befriend
+from chatd.relations import Status, befriend, close_request
 from chatd.wire import Id, Limit, Name, Text, rfc3339
 
 Note = Annotated[str, Text(0, 255)]
 State = Literal["friends", "pending"]
-Status = Literal["pending", "accepted", "rejected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +38,10 @@ REQUEST = query(
     """/* friends.request */
     INSERT INTO friend_requests (from_id, to_id, note, status, created_at)
     VALUES (:from_id, :to_id, :note, 'pending', :now)
-    ON CONFLICT (from_id, to_id) DO UPDATE SET note = :note, status = 'pending', created_at = :now
-    RETURNING id
+    ON CONFLICT (from_id, to_id) DO UPDATE SET note = :note RETURNING id
     """
 )
-ANSWER = query(
-    """/* friends.answer */
-    UPDATE friend_requests SET status = :status WHERE id = :id AND status = 'pending' RETURNING note, created_at
-    """
-)
+FORGET = query("/* friends.forget */ DELETE FROM friend_requests WHERE from_id = :from_id AND to_id = :to_id")
 RELATION = query(
     """/* friends.relation */
     SELECT (SELECT COUNT(*) FROM friends WHERE user_id = :me AND friend_id = :other) AS friend,
@@ -60,7 +54,7 @@ RELATION = query(
 async def _request(ctx: Context, *, name: str | None, user_id: int | None, field: str, note: str) -> Requested:
     other = await find_other(ctx, name=name, user_id=user_id, field=field)
     if other["disabled_at"] is not None:
-        raise NotFound(field=field)
+        raise NotFound(field=field if name is not None else f"{field}_id")
     relation = await ctx.db.one(RELATION, me=ctx.user_id, other=other["id"])
     if relation is None:
         raise LookupError("a query of counts has one row")
@@ -80,6 +74,8 @@ async def _request(ctx: Context, *, name: str | None, user_id: int | None, field
 async def _ask(ctx: Context, other: Row, note: str, *, heard: bool) -> Requested:
     """Store a request. Where it is not to be `heard`, the asker has been blocked and is not told so."""
     before = await ctx.db.one(REQUEST_BETWEEN, from_id=ctx.user_id, to_id=other["id"])
+    if before is not None and before["status"] != "pending":
+        await ctx.db.run(FORGET, from_id=ctx.user_id, to_id=other["id"])  # a new request has a new id
     row = await ctx.db.one(REQUEST, from_id=ctx.user_id, to_id=other["id"], note=note, now=ctx.now)
     if row is None:
         raise LookupError("the request was not stored")
@@ -105,10 +101,10 @@ async def _ask(ctx: Context, other: Row, note: str, *, heard: bool) -> Requested
 async def _befriend(ctx: Context, other: Row, request: Row | None) -> Requested:
     """Make the asker and another user friends, in both directions, and tell both. `request` is the other's, if any."""
     if request is not None:
-        await _answer(ctx, other, request["id"], "accepted")
+        await close_request(ctx, request["id"], "accepted")
     mine = await ctx.db.one(REQUEST_BETWEEN, from_id=ctx.user_id, to_id=other["id"])
     if mine is not None:
-        await ctx.db.one(ANSWER, id=mine["id"], status="accepted")
+        await close_request(ctx, mine["id"], "accepted")
     conversation_id = await befriend(ctx, other)
     return Requested(
         state="friends",
@@ -117,24 +113,6 @@ async def _befriend(ctx: Context, other: Row, request: Row | None) -> Requested:
         request_id=request["id"] if request is not None else None,
         conversation_id=conversation_id,
     )
-
-
-async def _answer(ctx: Context, asker: Row, request_id: int, status: Status) -> None:
-    answered = await ctx.db.one(ANSWER, id=request_id, status=status)
-    if answered is None:
-        return
-    event = events.FriendRequest(
-        request_id=request_id,
-        from_user_id=asker["id"],
-        from_username=asker["username"],
-        to_user_id=ctx.user_id,
-        to_username=ctx.identity.username,
-        note=answered["note"],
-        status=status,
-        created_at=rfc3339(answered["created_at"]),
-    )
-    for user_id in (asker["id"], ctx.user_id):
-        await log.append_for(ctx, user_id, event)
 
 
 # Asking
@@ -191,7 +169,10 @@ async def adduser(ctx: Context, request: Adduser) -> Requested:
 
 @dataclass(frozen=True, slots=True)
 class FriendRespond:
-    """Accept or reject a friend request to me. Both relations and the conversation begin together."""
+    """Accept or reject a friend request to me, or with `accept` false withdraw one of mine.
+
+    Both relations and the conversation begin together.
+    """
 
     request_id: Id
     accept: bool
@@ -209,10 +190,10 @@ class Responded:
 
 PENDING = query(
     """/* friends.pending */
-    SELECT r.id AS request_id, u.*,
+    SELECT r.id AS request_id, r.to_id, u.*,
            (SELECT COUNT(*) FROM blocks b WHERE b.user_id = r.to_id AND b.blocked_id = r.from_id) AS blocked
-    FROM friend_requests r JOIN users u ON u.id = r.from_id
-    WHERE r.id = :request_id AND r.to_id = :me AND r.status = 'pending'
+    FROM friend_requests r JOIN users u ON u.id = CASE WHEN r.to_id = :me THEN r.from_id ELSE r.to_id END
+    WHERE r.id = :request_id AND (r.to_id = :me OR r.from_id = :me) AND r.status = 'pending'
     """
 )
 
@@ -226,19 +207,20 @@ PENDING = query(
     example={"request_id": 1, "accept": True},
 )
 async def friend_respond(ctx: Context, request: FriendRespond) -> Responded:
-    asker = await ctx.db.one(PENDING, request_id=request.request_id, me=ctx.user_id)
-    if asker is None or asker["blocked"]:
+    other = await ctx.db.one(PENDING, request_id=request.request_id, me=ctx.user_id)
+    mine = other is not None and other["to_id"] != ctx.user_id
+    if other is None or (mine and request.accept) or (not mine and other["blocked"]):
         raise NotFound(field="request_id")
     conversation_id = None
     if request.accept:
-        between = await ctx.db.one(REQUEST_BETWEEN, from_id=asker["id"], to_id=ctx.user_id)
-        conversation_id = (await _befriend(ctx, asker, between)).conversation_id
+        between = await ctx.db.one(REQUEST_BETWEEN, from_id=other["id"], to_id=ctx.user_id)
+        conversation_id = (await _befriend(ctx, other, between)).conversation_id
     else:
-        await _answer(ctx, asker, request.request_id, "rejected")
+        await close_request(ctx, request.request_id, "rejected")
     return Responded(
         state="friends" if request.accept else "rejected",
-        user_id=asker["id"],
-        username=asker["username"],
+        user_id=other["id"],
+        username=other["username"],
         conversation_id=conversation_id,
     )
 

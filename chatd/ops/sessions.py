@@ -11,7 +11,7 @@ from chatd.context import Context, Outside, Row
 from chatd.errors import AccountDisabled, BadToken, NotFound, Phrase, TooManyConnections
 from chatd.op import op
 from chatd.session import Identity
-from chatd.sessions import end_sessions, my_sessions, session_of, touch_sessions
+from chatd.sessions import end_sessions, my_sessions, session_of, still_valid, touch_sessions
 from chatd.wire import Done, Id, Language, Seq, Time, Token, rfc3339
 
 
@@ -58,6 +58,8 @@ async def _identify(outside: Outside, request: Auth) -> Row:
     example={"token": "Jx0…", "cursors": {"1": 4, "2": 17}},
 )
 async def auth(ctx: Context, request: Auth, session: Row) -> Authenticated:
+    # From here on whoever ends the session finds this connection in the hub; an end that came before is seen here.
+    await still_valid(ctx, session["id"])
     sync = None
     if request.cursors is not None:
         sync = await catch_up(ctx, cursors=request.cursors, since=request.since, epoch=request.epoch)
@@ -124,7 +126,10 @@ async def sessions(ctx: Context, request: Sessions) -> SessionList:
 
 @dataclass(frozen=True, slots=True)
 class SessionRevoke:
-    """End one of my sessions; its live connections are closed at once (4001)."""
+    """End one of my sessions; its live connections are closed at once (4001).
+
+    The connection that asks is not closed: if the session was its own, it is a guest's again.
+    """
 
     session_id: Id
 

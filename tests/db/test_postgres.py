@@ -19,6 +19,7 @@ import chatd.db.check
 import chatd.dispatch
 import chatd.housekeeping
 import chatd.ops
+import chatd.retries
 from chatd import access, catchup, config, log, relations, sessions
 from chatd.context import Context, Row, Transaction
 from chatd.db.query import QUERIES, Query, schema_for_postgres
@@ -331,8 +332,8 @@ async def story(db: Transaction) -> None:
         await db.run(blocks.BLOCK, me=ada.user_id, other=chen.user_id, now=1_700_000_000_080)
     await db.all(friend_requests.RECEIVED, me=ada.user_id, status=None, before=2**62, most=50)
     await db.one(friend_requests.RELATION, me=chen.user_id, other=ada.user_id)
-    await db.run(chatd.dispatch.ANSWER, user_id=ada.user_id, client_id="c0", digest=b"\x00\xff", reply="{}")
-    await db.one(chatd.dispatch.ANSWERED, user_id=ada.user_id, client_id="c0")
+    await db.run(chatd.retries.ANSWER, user_id=ada.user_id, client_id="c0", digest=b"\x00\xff", reply="{}")
+    await db.one(chatd.retries.ANSWERED, user_id=ada.user_id, client_id="c0")
     await db.all(chatd.cli.USERS)
     assert await chatd.db.check.violations(db) == []
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import statistics
 import time
 from dataclasses import replace
 from pathlib import Path
+
+from websockets.exceptions import ConnectionClosed
 
 from chatd.config import Accounts
 from chatd.limits import Rate
@@ -195,3 +198,81 @@ async def test_past_the_limit_the_oldest_session_ends(tmp_path: Path) -> None:
         await asyncio.wait_for(first.socket.wait_closed(), 5)
         assert first.socket.close_code == 4001
         assert len((await second.data("sessions"))["sessions"]) == 2
+
+
+async def test_many_guesses_at_once_are_no_way_around_the_limit(tmp_path: Path) -> None:
+    config = config_for(tmp_path)
+    config = replace(config, rates=replace(config.rates, account=Rate(per_second=0.001, burst=10)))
+    async with running(config) as url:
+        guests = [await Person.at(url) for _ in range(50)]
+        for guest in guests:
+            await guest.say("login", username="nobody", password="wrong horse")
+        codes = [(await guest.reply())["error"]["code"] for guest in guests]
+        assert (codes.count("bad_credentials"), codes.count("rate_limited")) == (10, 40)
+
+
+async def test_logging_in_costs_nothing_of_the_limit(tmp_path: Path) -> None:
+    config = config_for(tmp_path)
+    config = replace(config, rates=replace(config.rates, account=Rate(per_second=0.001, burst=3)))
+    async with running(config) as url:
+        await (await Person.named(url, "ada")).close()
+        for _ in range(10):
+            await (await Person.at(url)).data("login", username="ada", password=PASSWORD)
+
+
+async def test_a_session_that_is_ended_while_it_authenticates_is_ended(process: Process) -> None:
+    ada = await Person.named(process.url, "ada")
+    phones = [await Person.at(process.url) for _ in range(40)]
+    devices = [await phone.data("login", username="ada", password=PASSWORD) for phone in phones]
+    assert await process.kill(15) == 0
+    with sqlite3.connect(process.data / "chatd.db") as connection:  # long unused: each auth touches its session
+        connection.execute("UPDATE sessions SET last_used_at = last_used_at - 7200000")
+    connection.close()
+    await process.start()
+    ada = await Person.again(process.url, ada.token)
+    guests = [await Person.at(process.url) for _ in devices]
+    for guest, device in zip(guests, devices, strict=True):
+        await guest.say("auth", token=device["token"])
+        await ada.say("session_revoke", session_id=device["session_id"])
+    for _ in devices:
+        assert (await ada.reply())["success"]
+    for guest in guests:
+        with contextlib.suppress(ConnectionClosed):
+            await guest.say("send", to_user="ada", content="still here")
+            replies = [await guest.reply(), await guest.reply()]
+            assert replies[-1]["error"]["code"] == "unauthenticated"
+    assert (await ada.data("history", user="ada"))["messages"] == []
+
+
+async def test_a_login_too_many_opens_no_session(tmp_path: Path) -> None:
+    async with running(config_for(tmp_path, connections_per_user=1)) as url:
+        ada = await Person.named(url, "ada")
+        assert await (await Person.at(url)).error("login", username="ada", password=PASSWORD) == "too_many_connections"
+        assert len((await ada.data("sessions"))["sessions"]) == 1
+
+
+async def test_names_that_show_nothing_are_refused(url: str) -> None:
+    guest = await Person.at(url)
+    for name in ("ada\ufe0f", "a\u034fda", "\u3164" * 3, "\u115f" * 3, "a" + "\u0301" * 7 + "da", "\u0301ada"):
+        assert await guest.error("signup", username=name, password=PASSWORD) == "invalid"
+    for name in ("Ádá", "हिन्दी", "张三丰", "محمد", "ada_1.x-y"):
+        assert (await (await Person.at(url)).data("signup", username=name, password=PASSWORD))["username"] == name
+
+
+async def test_what_cannot_be_used_is_said_in_one_line(process: Process, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    with sqlite3.connect(foreign / "chatd.db") as connection:
+        connection.execute("CREATE TABLE t (x)")
+    connection.close()
+    garbage = tmp_path / "garbage"
+    garbage.mkdir()
+    (garbage / "chatd.db").write_bytes(b"Dear diary " * 999)
+    folder = tmp_path / "folder"
+    (folder / "chatd.db").mkdir(parents=True)
+    for data in (foreign, garbage, folder, Path("/proc/self"), tmp_path / "chatd.toml"):
+        for command in (("serve", "--listen", "127.0.0.1:0"), ("user", "list"), ("check",)):
+            status, output = await Process.run_command(*command, "--data", str(data), cwd=tmp_path)
+            assert (status, output.count("\n")) == (2, 1), (data, command, output)
+            assert output.startswith("chatd: ")
+    assert (process.data / "chatd.db").stat().st_mode & 0o077 == 0

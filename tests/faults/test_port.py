@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import resource
 import socket
+import struct
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from chatd.limits import Rate
-from tests.support import PATIENCE, Person, Process, befriend, config_for, running
+from tests.support import PATIENCE, SETTINGS, Person, Process, befriend, config_for, running
 
 HASTY = {"handshake_timeout": 0.3, "auth_timeout": 0.3, "close_timeout": 0.3}
 
@@ -396,3 +397,76 @@ async def test_sigterm_does_not_wait_for_who_does_not_answer(tmp_path: Path) -> 
         started = time.monotonic()
         assert await process.kill(15) == 0
         assert time.monotonic() - started < 3.0
+
+
+# One against all
+
+
+async def test_who_resets_a_plain_request_disturbs_nobody(process: Process) -> None:
+    people = [await Person.named(process.url, f"user{number}") for number in range(4)]
+    for _ in range(60):
+        for _ in range(5):
+            rude = socket.create_connection(("127.0.0.1", process.port))
+            rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            rude.sendall(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+            rude.close()  # a reset, not a goodbye
+        for person in people:
+            await person.say("heartbeat")
+        for person in people:
+            assert (await person.reply())["success"]
+    assert await process.kill(15) == 0
+    assert "Traceback" not in process.log
+
+
+async def test_what_comes_in_one_burst_and_is_read_is_not_too_slow(url: str) -> None:
+    ada, bob = await Person.named(url, "ada"), await Person.named(url, "bob")
+    await befriend(ada, bob, username="bob")
+    content = "é" * 4000
+    for _ in range(60):
+        await ada.data("send", to_user="bob", content=content)
+    await bob.events()
+    for number in range(30):
+        await bob.say("history", user="ada", limit=60, id=number)
+    for number in range(30):  # thirty pages at once, a quarter of a megabyte each
+        assert (await bob.reply())["id"] == number
+
+
+async def test_floods_are_cut_before_their_handshake(tmp_path: Path) -> None:
+    async with running(config_for(tmp_path, connections_per_address=2)) as url, contextlib.AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(raw(url)) for _ in range(40)]
+        ended = [reader for reader, _ in silent[18:]]
+        for reader in ended:
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+
+
+async def test_compressed_bombs_are_opened_one_by_one(tmp_path: Path) -> None:
+    process = Process(tmp_path, SETTINGS.replace("[server]", "[server]\ncompression = true"))
+    await process.start()
+    try:
+        guest = await Person.at(process.url)
+        before = _resident_kib(process.pid)
+        async with connect(process.url, compression="deflate") as bomber:
+            await bomber.send('{"type":"login","username":"nobody","password":"wrong horse"}')
+            bomb = Frame(Opcode.TEXT, b" " * 65000).serialize(mask=True, extensions=bomber.protocol.extensions)
+            for _ in range(4):
+                bomber.transport.write(bomb * (240 * 1024 // len(bomb)))
+            for _ in range(20):
+                assert (await guest.ask("heartbeat"))["success"]
+            assert _resident_kib(process.pid) - before < 40_000
+            bomber.transport.abort()
+    finally:
+        await process.end()
+
+
+async def test_sigterm_does_not_wait_for_passwords_to_be_hashed(tmp_path: Path) -> None:
+    settings = "[server]\nlisten = '127.0.0.1:{port}'\nshutdown_timeout = 1.0\n[accounts]\nbcrypt_cost = 12\n"
+    process = Process(tmp_path, settings)
+    await process.start()
+    guests = [await Person.at(process.url) for _ in range(20)]
+    for guest in guests:
+        await guest.say("login", username="nobody", password="wrong horse")
+    assert not (await guests[0].reply())["success"]  # the hashing is under way
+    started = time.monotonic()
+    assert await process.kill(15) == 0
+    assert time.monotonic() - started < 3.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.support import Person, befriend
+from tests.support import PASSWORD, Person, befriend
 
 
 async def test_one_client_id_a_hundred_times_at_once_is_one_message(url: str) -> None:
@@ -32,15 +32,13 @@ async def test_a_failed_request_may_be_tried_again_with_its_client_id(url: str) 
     assert "duplicate" not in await ada.data("send", to_user="bob", content="hi", client_id="x")
 
 
-async def test_a_read_takes_a_client_id_and_is_simply_asked_again(url: str) -> None:
-    ada, bob = await Person.named(url, "ada"), await Person.named(url, "bob")
-    await befriend(ada, bob, username="bob")
-    await ada.data("send", to_user="bob", content="hi")
-    for _ in range(2):
-        assert (await bob.data("get", client_id="look"))["count"] == 1
-    assert (await bob.data("get", mark_read=True, client_id="look"))["count"] == 1
-    assert (await bob.data("get", mark_read=True, client_id="look"))["duplicate"]
-    assert (await bob.data("get"))["count"] == 0
+async def test_with_a_client_id_a_new_password_is_set_once_and_another_is_a_conflict(url: str) -> None:
+    ada = await Person.named(url, "ada")
+    change = {"old_password": PASSWORD, "new_password": "battery staple", "client_id": "pw"}
+    assert "duplicate" not in await ada.data("password_set", **change)
+    assert (await ada.data("password_set", **change))["duplicate"]
+    assert await ada.error("password_set", **{**change, "new_password": "another staple"}) == "conflict"
+    await (await Person.at(url)).data("login", username="ada", password="battery staple")
 
 
 async def test_requests_that_cross_at_the_same_moment_make_one_friendship(url: str) -> None:

@@ -1,0 +1,58 @@
+"""The same request again: (user, client_id) is unique for ever, and a retry gets the first answer again."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import orjson
+
+from chatd.context import Context, Row
+from chatd.db.query import query
+from chatd.errors import Conflict
+from chatd.op import Op
+from chatd.peer import Call, Replayed
+
+ANSWERED = query(
+    """/* retries.answered */
+    SELECT digest, reply FROM requests WHERE user_id = :user_id AND client_id = :client_id
+    """
+)
+ANSWER = query(
+    """/* retries.answer */
+    INSERT INTO requests (user_id, client_id, digest, reply) VALUES (:user_id, :client_id, :digest, :reply)
+    ON CONFLICT DO NOTHING
+    """
+)
+
+
+def told(op: Op, body: dict[str, Any]) -> bytes:
+    """What a request asks for, in one way of writing it."""
+    return orjson.dumps([op.name, body], option=orjson.OPT_SORT_KEYS)
+
+
+def digest(what: bytes) -> bytes:
+    """What is kept of it, to tell whether the next one with this client_id is the same."""
+    return hashlib.blake2b(what, digest_size=16).digest()
+
+
+async def answered(ctx: Context, client_id: str | None) -> Row | None:
+    """The answer that a client_id of the asker's has had."""
+    return await ctx.db.one(ANSWERED, user_id=ctx.user_id, client_id=client_id)
+
+
+async def replay(ctx: Context, call: Call) -> Replayed | None:
+    """The first answer to a retry; None for a new client_id. Raises `Conflict` where it was used for something else."""
+    first = await answered(ctx, call.client_id)
+    if first is None:
+        return None
+    if first["digest"] != call.digest:
+        raise Conflict(field="client_id")
+    return Replayed(first["reply"])
+
+
+async def remember(ctx: Context, call: Call, data: Any) -> None:
+    """Keep an answer. Raises `Replayed` where the client_id has one already, or `Conflict`."""
+    reply = orjson.dumps(data).decode()
+    if not await ctx.db.run(ANSWER, user_id=ctx.user_id, client_id=call.client_id, digest=call.digest, reply=reply):
+        raise await replay(ctx, call) or LookupError("a client_id that is taken has an answer")
