@@ -1,0 +1,163 @@
+"""Databases to begin with: users, friendships and messages written straight into a new database file.
+
+What is written here passes `chatd check`; a test holds that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from chatd import config
+from chatd.db import migrations
+from tests.bench.names import token_of
+
+NAME = "chatd.db"
+AGO = 24 * 60 * 60 * 1000
+"""How old everything is, in milliseconds: nothing of it is news."""
+
+_TEXT = "x" * 92
+
+
+class Seed:
+    """A database being filled. Users get the ids 1, 2, 3 …, and their logs the same ids."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._now = time.time_ns() // 1_000_000
+        self._then = self._now - AGO
+        self._users: dict[str, int] = {}
+
+    def users(self, names: Sequence[str], *, password_hash: str | None = None) -> None:
+        """Add users, each with a log and a session whose token is `token_of(name)`. Once for each database.
+
+        Without a `password_hash` no password is theirs.
+        """
+        self._users = {name: number for number, name in enumerate(names, 1)}
+        rows = list(self._users.items())
+        self._connection.executemany(
+            "INSERT INTO users (id, username, username_key, password_hash, created_at) VALUES (?, ?, ?, ?, ?)",
+            [(user_id, name, name, password_hash or "-", self._then) for name, user_id in rows],
+        )
+        self._connection.executemany(
+            "INSERT INTO sessions (user_id, token_hash, created_at, last_used_at) VALUES (?, ?, ?, ?)",
+            [
+                (user_id, hashlib.sha256(token_of(name).encode()).digest(), self._then, self._now)
+                for name, user_id in rows
+            ],
+        )
+        for user_id in self._users.values():
+            self._conversation("self", user_id, user_id)
+
+    def friends(self, pairs: Sequence[tuple[str, str]]) -> list[int]:
+        """Make each pair friends. Returns the ids of their conversations, in order."""
+        made = []
+        for one, other in pairs:
+            low, high = sorted((self._users[one], self._users[other]))
+            self._connection.executemany(
+                "INSERT INTO friends (user_id, friend_id, created_at) VALUES (?, ?, ?)",
+                [(low, high, self._then), (high, low, self._then)],
+            )
+            made.append(self._conversation("direct", low, high))
+        return made
+
+    def _conversation(self, kind: str, low: int, high: int) -> int:
+        row = self._connection.execute(
+            """
+            INSERT INTO conversations (kind, low_id, high_id, last_at, created_at)
+            VALUES (?, ?, ?, ?, ?) RETURNING id
+            """,
+            (kind, low, high, self._then, self._then),
+        ).fetchone()
+        self._connection.executemany(
+            "INSERT INTO members (conversation_id, user_id, from_seq, joined_at, moved_at) VALUES (?, ?, 1, ?, ?)",
+            [(row[0], user_id, self._then, self._then) for user_id in sorted({low, high})],
+        )
+        return int(row[0])
+
+    def messages(self, conversation_ids: Sequence[int], count: int, *, remembered: bool) -> None:
+        """Write `count` messages in all, in turn into these conversations and by each of their members.
+
+        All are read. `remembered`: as if each had come with a client_id, which is kept for ever.
+        """
+        members: dict[int, list[int]] = {}
+        for conversation_id, user_id in self._connection.execute("SELECT conversation_id, user_id FROM members"):
+            members.setdefault(conversation_id, []).append(user_id)
+        share = len(conversation_ids)
+
+        def entries() -> Iterator[tuple[int, int, int, str | None, str, int]]:
+            for number in range(count):
+                conversation_id = conversation_ids[number % share]
+                seq = number // share + 1
+                authors = members[conversation_id]
+                client_id = secrets.token_hex(16) if remembered else None
+                content = f"{number:07} {_TEXT}"
+                yield conversation_id, seq, authors[seq % len(authors)], client_id, content, self._then
+
+        self._connection.executemany(
+            """
+            INSERT INTO entries (conversation_id, seq, event, user_id, client_id, kind, content, created_at)
+            VALUES (?, ?, 'message', ?, ?, 'text', ?, ?)
+            """,
+            entries(),
+        )
+        if remembered:
+            self._connection.execute(
+                """
+                INSERT INTO requests (user_id, client_id, digest, reply)
+                SELECT user_id, client_id, randomblob(16),
+                       json_object('message_id', id, 'conversation_id', conversation_id, 'seq', seq,
+                                   'created_at', '2026-01-31T12:00:00.000Z')
+                FROM entries WHERE client_id IS NOT NULL ORDER BY user_id, client_id
+                """
+            )
+        self._connection.execute(
+            """
+            UPDATE conversations SET (last_seq, last_message_seq) =
+                (SELECT COALESCE(MAX(e.seq), 0), COALESCE(MAX(e.seq), 0) FROM entries e
+                 WHERE e.conversation_id = conversations.id)
+            """
+        )
+        self._connection.execute(
+            """
+            UPDATE members SET (read_seq, delivered_seq) =
+                (SELECT last_seq, last_seq FROM conversations c WHERE c.id = members.conversation_id)
+            """
+        )
+
+
+@contextlib.contextmanager
+def seeding(folder: Path) -> Iterator[Seed]:
+    """A new database in a folder, to be filled. It is on disk afterwards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / NAME
+    migrations.prepare(path, config.shipped("schema.sql").read_text(encoding="utf-8"))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("BEGIN")
+        yield Seed(connection)
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode = WAL")
+    _to_disk(path)
+
+
+def copied(source: Path, target: Path) -> Path:
+    """A copy of a seeded folder's database in another folder, which it returns: each run begins with the same."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    shutil.copyfile(source / NAME, target / NAME)
+    _to_disk(target / NAME)
+    return target
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,99 @@
+"""How much of everything: what the issue asks for, what fits into a minute, and what fits into a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """One size for each scenario. `name` is shown with the figures."""
+
+    name: str
+    runs: int
+    """How often each measurement is repeated: daemon and yardstick take turns."""
+    pairs: int
+    pairs_messages: int
+    light_seconds: float
+    fanout_devices: tuple[int, ...]
+    fanout_deliveries: int
+    idle_connections: int
+    idle_seconds: float
+    """Also the daemon's ping_interval: in so long every connection is pinged once."""
+    auth_connections: int
+    logins: int
+    logins_cost: int
+    history_messages: int
+    history_requests: int
+    conversations: int
+    mixed_messages: int
+    growth_stored: tuple[int, ...]
+    growth_messages: int
+    cold_starts: int
+
+
+FULL = Sizes(
+    name="full",
+    runs=3,
+    pairs=50,
+    pairs_messages=60_000,
+    light_seconds=10.0,
+    fanout_devices=(200, 1_000),
+    fanout_deliveries=100_000,
+    idle_connections=5_000,
+    idle_seconds=30.0,
+    auth_connections=5_000,
+    logins=200,
+    logins_cost=12,
+    history_messages=200_000,
+    history_requests=300,
+    conversations=500,
+    mixed_messages=20_000,
+    growth_stored=(10_000, 100_000, 1_000_000),
+    growth_messages=20_000,
+    cold_starts=5,
+)
+
+QUICK = Sizes(
+    name="quick",
+    runs=1,
+    pairs=50,
+    pairs_messages=10_000,
+    light_seconds=2.0,
+    fanout_devices=(200,),
+    fanout_deliveries=20_000,
+    idle_connections=2_000,
+    idle_seconds=12.0,
+    auth_connections=1_000,
+    logins=8,
+    logins_cost=12,
+    history_messages=50_000,
+    history_requests=50,
+    conversations=500,
+    mixed_messages=3_000,
+    growth_stored=(1_000, 100_000),
+    growth_messages=5_000,
+    cold_starts=3,
+)
+
+TINY = Sizes(
+    name="tiny",
+    runs=1,
+    pairs=2,
+    pairs_messages=80,
+    light_seconds=0.2,
+    fanout_devices=(5,),
+    fanout_deliveries=50,
+    idle_connections=10,
+    idle_seconds=0.5,
+    auth_connections=10,
+    logins=2,
+    logins_cost=4,
+    history_messages=1_200,
+    history_requests=3,
+    conversations=20,
+    mixed_messages=80,
+    growth_stored=(40, 200),
+    growth_messages=80,
+    cold_starts=1,
+)
