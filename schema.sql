@@ -39,13 +39,14 @@ CREATE TABLE sessions (
 ) STRICT;
 CREATE INDEX sessions_by_user ON sessions (user_id);
 
--- A retry gets the first answer again: (user, client_id) is unique for ever, whatever the op.
+-- A retry gets the first answer again: (user, client_id) is unique for ever, whatever the op. The client_id stands
+-- first in the key: ids that begin with the time, as chatd.client's do, are stored side by side, whoever sent them.
 CREATE TABLE requests (
     user_id   INTEGER NOT NULL REFERENCES users (id),
     client_id TEXT NOT NULL,
     digest    BLOB NOT NULL,                        -- of the op and its fields; bcrypt where they hold a password
     reply     TEXT NOT NULL,                        -- the reply's data, JSON
-    PRIMARY KEY (user_id, client_id)
+    PRIMARY KEY (client_id, user_id)
 ) STRICT, WITHOUT ROWID;
 
 -- An append-only log each. direct: low_id < high_id are its two members; self: both are its one member.

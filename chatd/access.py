@@ -129,6 +129,14 @@ CONVERSATION_WITH_USER = query(
     SELECT id FROM conversations WHERE low_id = :low_id AND high_id = :high_id
     """
 )
+CONVERSATION_WITH_NAME = query(
+    """/* access.conversation_with_name */
+    SELECT c.id FROM users u
+    JOIN conversations c ON c.low_id = CASE WHEN u.id < :me THEN u.id ELSE CAST(:me AS BIGINT) END
+                        AND c.high_id = CASE WHEN u.id < :me THEN CAST(:me AS BIGINT) ELSE u.id END
+    WHERE u.username_key = :key
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +173,10 @@ class Member:
                 field="conversation_id",
                 expected=Phrase(f"or {field} or {field}_id is required", f"、{field}、{field}_id 须填其一"),
             )
+        if name is not None and user_id is None:  # the common case, in one query
+            known = await ctx.db.one(CONVERSATION_WITH_NAME, key=names.key(name), me=ctx.user_id)
+            if known is not None:
+                return int(known["id"])
         user = await find_user(ctx, name=name, user_id=user_id, field=field)
         low_id, high_id = sorted((ctx.user_id, user["id"]))
         row = await ctx.db.one(CONVERSATION_WITH_USER, low_id=low_id, high_id=high_id)

@@ -17,7 +17,8 @@ import contextlib
 import inspect
 import itertools
 import random
-import uuid
+import secrets
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -68,6 +69,14 @@ def _error(reply: dict[str, Any]) -> Exception:
     error = known(field=told["field"], retry_after_ms=told["retry_after_ms"])
     error.told = reply["message"]
     return error
+
+
+def new_client_id() -> str:
+    """A client_id that nobody else has: milliseconds since the epoch, then randomness, in hexadecimal.
+
+    As in UUIDv7 (RFC 9562, section 5.7) ids of the same moment lie side by side in an index, which is cheaper to keep.
+    """
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
 
 
 class _Pending:
@@ -165,7 +174,7 @@ class Client:
             raise self._ended
         frame = {"type": name, "id": next(self._ids), **{k: v for k, v in fields.items() if v is not None}}
         if op.takes_client_id:
-            frame.setdefault("client_id", uuid.uuid4().hex)
+            frame.setdefault("client_id", new_client_id())
             self._remember(frame["client_id"])
         pending = self._pending[frame["id"]] = _Pending(op, frame)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from chatd.errors import Invalid, Phrase
 
@@ -19,6 +20,7 @@ _IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa
 """What is a letter or a mark and shows nothing (Unicode, Default_Ignorable_Code_Point)."""
 
 
+@lru_cache(maxsize=4096)
 def key(name: str) -> str:
     """What names are compared by: NFKC, casefolded, NFKC again (Unicode, section 3.13, "toNFKC_Casefold")."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())

@@ -61,11 +61,16 @@ class Done:
     """Nothing more to say."""
 
 
+@lru_cache(maxsize=4096)
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
 @lru_cache(maxsize=1024)
 def rfc3339(milliseconds: int) -> Time:
     """A time as it stands on the wire: RFC 3339, UTC, with milliseconds."""
     seconds, rest = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    return f"{_second(seconds)}.{rest:03d}Z"
 
 
 def rfc3339_or_none(milliseconds: int | None) -> Time | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import shutil
 import sqlite3
 import time
@@ -16,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from chatd import config
+from chatd.client import new_client_id
 from chatd.db import migrations
 from tests.bench.names import token_of
 
@@ -97,7 +97,7 @@ class Seed:
                 conversation_id = conversation_ids[number % share]
                 seq = number // share + 1
                 authors = members[conversation_id]
-                client_id = secrets.token_hex(16) if remembered else None
+                client_id = new_client_id() if remembered else None
                 content = f"{number:07} {_TEXT}"
                 yield conversation_id, seq, authors[seq % len(authors)], client_id, content, self._then
 
@@ -115,7 +115,7 @@ class Seed:
                 SELECT user_id, client_id, randomblob(16),
                        json_object('message_id', id, 'conversation_id', conversation_id, 'seq', seq,
                                    'created_at', '2026-01-31T12:00:00.000Z')
-                FROM entries WHERE client_id IS NOT NULL ORDER BY user_id, client_id
+                FROM entries WHERE client_id IS NOT NULL ORDER BY client_id, user_id
                 """
             )
         self._connection.execute(

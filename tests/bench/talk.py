@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
 
+from chatd.client import new_client_id
 from tests.bench.figures import Broken
 from tests.bench.ledger import Ledger, number_in, text
 from tests.bench.load import Client, finished
@@ -49,7 +49,7 @@ def send_frame(number: int, *, to_user: str) -> bytes:
         "id": number,
         "to_user": to_user,
         "content": text(number),
-        "client_id": secrets.token_hex(16),
+        "client_id": new_client_id(),
     }
     return orjson.dumps(request)
 
