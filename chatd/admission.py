@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from http import HTTPStatus
+from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 from chatd.config import Server
@@ -21,6 +22,7 @@ class Admission:
     def __init__(self, limits: Server) -> None:
         self._limits = limits
         self._open: Counter[str] = Counter()
+        self._proxies = [ip_network(proxy, strict=False) for proxy in limits.trusted_proxies]
 
     def came(self, address: str) -> None:
         """A connection from this address was accepted."""
@@ -34,11 +36,10 @@ class Admission:
 
     def behind(self, address: str, forwarded_for: Sequence[str]) -> str:
         """The client's address: the last hop of X-Forwarded-For that is no trusted proxy, where a trusted one asks."""
-        trusted = self._limits.trusted_proxies
-        if address not in trusted:
+        if not self._is_proxy(address):
             return address
         hops = [hop.strip() for hop in ",".join(forwarded_for).split(",")]
-        client = next((hop for hop in reversed(hops) if hop and hop not in trusted), address)
+        client = next((hop for hop in reversed(hops) if hop and not self._is_proxy(hop)), address)
         if client != address:
             self.went(address)
             self.came(client)
@@ -48,10 +49,15 @@ class Admission:
         """Whether there are so many connections that one more is not even told why it is refused."""
         if self._open.total() > self._limits.connections + _TOLD:
             return True
-        return (
-            address not in self._limits.trusted_proxies
-            and self._open[address] > self._limits.connections_per_address + _TOLD
-        )
+        most = self._limits.connections_per_address + _TOLD
+        return self._open[address] > most and not self._is_proxy(address)
+
+    def _is_proxy(self, address: str) -> bool:
+        try:
+            one = ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        return any(one in network for network in self._proxies)
 
     def refusal(self, address: str, *, origins: Sequence[str], hosts: Sequence[str]) -> Refusal | None:
         """Why this request is refused, or None."""

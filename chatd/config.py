@@ -9,6 +9,7 @@ import dataclasses
 import tomllib
 import typing
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -134,6 +135,11 @@ def from_toml(text: str) -> Config:
     if not config.database.data or "\0" in config.database.data:
         raise ConfigError(f"database.data: must be the path of a folder, not {config.database.data!r}")
     address(config.server.listen)
+    for proxy in config.server.trusted_proxies:
+        try:
+            ip_network(proxy, strict=False)
+        except ValueError:
+            raise ConfigError(f"server.trusted_proxies: must be IP addresses or networks, not {proxy!r}") from None
     return config
 
 

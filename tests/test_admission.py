@@ -153,3 +153,20 @@ def test_an_origin_that_names_no_host_is_refused(origin: str, host: str) -> None
     refusal = Admission(Server()).refusal("192.0.2.1", origins=[origin], hosts=[host])
     assert refusal is not None
     assert refusal[0] == 403
+
+
+def test_a_network_of_proxies_is_trusted_whole() -> None:
+    admission = Admission(Server(trusted_proxies=("10.0.0.0/8", "fd00::/8")))
+    for proxy in ("10.1.2.3", "fd00::1"):
+        admission.came(proxy)
+        assert admission.behind(proxy, ["192.0.2.1, 10.9.9.9"]) == "192.0.2.1"
+    for stranger in ("11.0.0.1", "", "no address"):
+        assert admission.behind(stranger, ["192.0.2.1"]) == stranger
+
+
+def test_proxies_are_not_counted_as_a_flood() -> None:
+    admission = Admission(Server(trusted_proxies=("10.0.0.1",), connections_per_address=1))
+    for address in ("10.0.0.1", "192.0.2.1"):
+        for _ in range(18):
+            admission.came(address)
+    assert [admission.is_flooded(address) for address in ("10.0.0.1", "192.0.2.1")] == [False, True]

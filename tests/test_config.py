@@ -163,3 +163,8 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     file.write_bytes(b"[database]\ndata = '\xe9'\n")
     with pytest.raises(ConfigError, match=r"latin\.toml: .*utf-8"):
         load(file)
+
+
+def test_a_proxy_is_an_address_or_a_network() -> None:
+    with pytest.raises(ConfigError, match=r"server\.trusted_proxies: must be IP addresses or networks, not 'caddy'"):
+        from_toml('[server]\ntrusted_proxies = ["10.0.0.0/8", "caddy"]')
