@@ -22,7 +22,7 @@ from chatd.db.sqlite import Database, Job, drive, result_of
 from chatd.errors import ChatError, Conflict, Internal, TooFast, TooManyConnections, UnknownOp
 from chatd.hub import Hub
 from chatd.limits import Backoff, Buckets
-from chatd.op import REGISTRY, Op, Rate
+from chatd.op import REGISTRY, Function, Op, Rate
 from chatd.passwords import Passwords
 from chatd.peer import BAD_PAYLOAD, SESSION_ENDED, Call, Peer, Replayed
 from chatd.session import NOBODY, Identity, State
@@ -137,7 +137,7 @@ class Dispatcher:
             if op.rate is not None:
                 self._limit(op.rate, peer)
             if op.before is not None:
-                self._spawn(self._prepare(call, op), self._preparing)
+                self._spawn(self._prepare(call, op.before), self._preparing)
             elif call.lane == "here":
                 self._succeed(call, drive(self._execute(call, NoTransaction())))
             else:
@@ -156,7 +156,7 @@ class Dispatcher:
         among.add(task)
         task.add_done_callback(among.discard)
 
-    async def _prepare(self, call: Call, op: Op) -> None:
+    async def _prepare(self, call: Call, before: Function) -> None:
         """The part of an op that waits: hashing, backing off. Then its transaction."""
         try:
             if call.client_id is not None:
@@ -164,9 +164,7 @@ class Dispatcher:
                 if replayed is not None:
                     self._finish(call, replayed)
                     return
-            if op.before is None:
-                raise AssertionError("only an op with a `before` is prepared")
-            given = await op.before(Before(self, call), call.request)
+            given = await before(Before(self, call), call.request)
             self._submit(call, (given,))
         except Exception as error:
             self._finish(call, error)
@@ -214,8 +212,7 @@ class Dispatcher:
         That a request is a retry shows only when its answer is to be remembered, or where it fails; `Replayed` is then
         raised, so that what it did this time is undone. The common case costs no query.
         """
-        op = call.op
-        if op is None:
+        if (op := call.op) is None:
             raise AssertionError("a call that is executed has an op")
         ctx = call.context = self.context(transaction, call.peer, call.client_id)
         try:
