@@ -23,7 +23,7 @@ from chatd.errors import ChatError, Conflict, Internal, TooFast, TooManyConnecti
 from chatd.hub import Hub
 from chatd.limits import Backoff, Buckets
 from chatd.op import REGISTRY, Function, Op, Rate
-from chatd.passwords import Passwords
+from chatd.passwords import Passwords, is_hash
 from chatd.peer import BAD_PAYLOAD, SESSION_ENDED, Call, Peer, Replayed
 from chatd.session import NOBODY, Identity, State
 from chatd.sessions import went_away
@@ -179,8 +179,9 @@ class Dispatcher:
         if answered is None:
             call.digest = (await self.passwords.hash(told)).encode()
             return None
-        if not await self.passwords.check(told, answered["digest"].decode()):
-            raise Conflict(field="client_id")
+        hashed = answered["digest"]
+        if not is_hash(hashed) or not await self.passwords.check(told, hashed.decode()):
+            raise Conflict(field="client_id")  # it was used for an op without passwords, or with other ones
         return Replayed(answered["reply"])
 
     # Transaction
@@ -273,10 +274,8 @@ class Dispatcher:
 
     def _succeed(self, call: Call, data: Any) -> None:
         peer, op, ctx = call.peer, call.op, call.context
-        if op is None:
-            raise AssertionError("only an op succeeds")
-        if ctx is None:
-            raise AssertionError("an op that ran has a context")
+        if op is None or ctx is None:
+            raise AssertionError("only an op that ran succeeds")
         try:
             if ctx.authenticated is not None:
                 self.welcome(peer, ctx.authenticated, ctx.speaks or "en")
@@ -331,8 +330,9 @@ class Dispatcher:
                     if listener is peer and not emitted.echo:
                         continue
                     if user_id == emitted.author_id and emitted.client_id is not None:
-                        mine = dataclasses.replace(emitted.data, client_id=emitted.client_id)
-                        own = own or _event(name, emitted.conversation_id, emitted.seq, mine)
+                        if own is None:
+                            mine = dataclasses.replace(emitted.data, client_id=emitted.client_id)
+                            own = _event(name, emitted.conversation_id, emitted.seq, mine)
                         listener.hear(own)
                     else:
                         payload = payload or _event(name, emitted.conversation_id, emitted.seq, emitted.data)

@@ -36,6 +36,11 @@ def matches(password: str, hashed: str) -> bool:
     return bcrypt.checkpw(_digest(password), hashed.encode("ascii"))
 
 
+def is_hash(stored: bytes) -> bool:
+    """Whether this is what `hash_password` gives, and not another kind of digest."""
+    return len(stored) == 60 and stored.startswith(b"$2b$")
+
+
 def _yield_to_conversations() -> None:
     if sys.platform == "linux":  # elsewhere a thread has no priority of its own
         os.setpriority(os.PRIO_PROCESS, 0, _BACKGROUND)

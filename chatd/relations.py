@@ -12,7 +12,7 @@ from chatd.wire import rfc3339
 Status = Literal["pending", "accepted", "rejected"]
 
 BEFRIEND = query(
-    """/* friends.befriend */
+    """/* relations.befriend */
     INSERT INTO friends (user_id, friend_id, created_at) VALUES (:me, :other, :now), (:other, :me, :now)
     """
 )

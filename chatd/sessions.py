@@ -17,38 +17,38 @@ _DAY = 24 * 60 * 60 * 1000
 _HOUR = 60 * 60 * 1000
 
 OPEN_SESSION = query(
-    """/* accounts.open_session */
+    """/* sessions.open_session */
     INSERT INTO sessions (user_id, token_hash, device, created_at, last_used_at)
     VALUES (:user_id, :token_hash, :device, :now, :now) RETURNING id
     """
 )
 SURPLUS_SESSIONS = query(
-    """/* accounts.surplus_sessions */
+    """/* sessions.surplus_sessions */
     SELECT id FROM sessions WHERE user_id = :user_id ORDER BY last_used_at DESC, id DESC LIMIT 1000 OFFSET :kept
     """
 )
 END_SESSIONS = query(
-    "/* accounts.end_sessions */ DELETE FROM sessions WHERE user_id = :user_id AND id IN :ids RETURNING id, device"
+    "/* sessions.end_sessions */ DELETE FROM sessions WHERE user_id = :user_id AND id IN :ids RETURNING id, device"
 )
 MY_SESSIONS = query(
-    """/* accounts.my_sessions */
+    """/* sessions.my_sessions */
     SELECT id, device, created_at, last_used_at FROM sessions WHERE user_id = :user_id
     ORDER BY last_used_at DESC, id DESC LIMIT 1000
     """
 )
 SESSION_BY_TOKEN = query(
-    """/* accounts.session_by_token */
+    """/* sessions.session_by_token */
     SELECT s.id, s.user_id, s.last_used_at, u.username, u.lang, u.disabled_at
     FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.token_hash = :token_hash AND s.last_used_at > :oldest
     """
 )
 IS_VALID = query(
-    """/* accounts.is_valid */
+    """/* sessions.is_valid */
     SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = :id AND u.disabled_at IS NULL
     """
 )
-TOUCH_SESSIONS = query("/* accounts.touch_sessions */ UPDATE sessions SET last_used_at = :now WHERE id IN :ids")
+TOUCH_SESSIONS = query("/* sessions.touch_sessions */ UPDATE sessions SET last_used_at = :now WHERE id IN :ids")
 
 
 async def open_session(

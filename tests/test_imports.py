@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,9 @@ def test_a_feature_does_not_know_what_carries_it(module: str) -> None:
 @pytest.mark.parametrize("module", SOURCES)
 def test_a_module_has_one_subject(module: str) -> None:
     assert len(SOURCES[module].splitlines()) <= 400
+
+
+@pytest.mark.parametrize("module", sorted(set(SOURCES) - {"chatd.db.query"}))
+def test_a_query_is_named_after_its_module(module: str) -> None:
+    named = set(re.findall(r"/\* ([a-z_]+)\.[a-z_]+ \*/", SOURCES[module]))
+    assert named <= {module.rpartition(".")[2]}

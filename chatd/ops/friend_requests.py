@@ -30,20 +30,20 @@ class Requested:
 
 
 REQUEST_BETWEEN = query(
-    """/* friends.request_between */
+    """/* friend_requests.request_between */
     SELECT id, status, note, created_at FROM friend_requests WHERE from_id = :from_id AND to_id = :to_id
     """
 )
 REQUEST = query(
-    """/* friends.request */
+    """/* friend_requests.request */
     INSERT INTO friend_requests (from_id, to_id, note, status, created_at)
     VALUES (:from_id, :to_id, :note, 'pending', :now)
     ON CONFLICT (from_id, to_id) DO UPDATE SET note = :note RETURNING id
     """
 )
-FORGET = query("/* friends.forget */ DELETE FROM friend_requests WHERE from_id = :from_id AND to_id = :to_id")
+FORGET = query("/* friend_requests.forget */ DELETE FROM friend_requests WHERE from_id = :from_id AND to_id = :to_id")
 RELATION = query(
-    """/* friends.relation */
+    """/* friend_requests.relation */
     SELECT (SELECT COUNT(*) FROM friends WHERE user_id = :me AND friend_id = :other) AS friend,
            (SELECT COUNT(*) FROM blocks WHERE user_id = :me AND blocked_id = :other) AS blocked,
            (SELECT COUNT(*) FROM blocks WHERE user_id = :other AND blocked_id = :me) AS blocked_by
@@ -189,7 +189,7 @@ class Responded:
 
 
 PENDING = query(
-    """/* friends.pending */
+    """/* friend_requests.pending */
     SELECT r.id AS request_id, r.to_id, u.*,
            (SELECT COUNT(*) FROM blocks b WHERE b.user_id = r.to_id AND b.blocked_id = r.from_id) AS blocked
     FROM friend_requests r JOIN users u ON u.id = CASE WHEN r.to_id = :me THEN r.from_id ELSE r.to_id END
@@ -244,7 +244,7 @@ class RequestList:
 
 
 RECEIVED = query(
-    """/* friends.received */
+    """/* friend_requests.received */
     SELECT r.id, r.from_id, f.username AS from_username, r.to_id, t.username AS to_username,
            r.note, r.status, r.created_at
     FROM friend_requests r JOIN users f ON f.id = r.from_id JOIN users t ON t.id = r.to_id
@@ -254,7 +254,7 @@ RECEIVED = query(
     """
 )
 SENT = query(
-    """/* friends.sent */
+    """/* friend_requests.sent */
     SELECT r.id, r.from_id, f.username AS from_username, r.to_id, t.username AS to_username,
            r.note, r.status, r.created_at
     FROM friend_requests r JOIN users f ON f.id = r.from_id JOIN users t ON t.id = r.to_id

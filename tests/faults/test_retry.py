@@ -38,6 +38,10 @@ async def test_with_a_client_id_a_new_password_is_set_once_and_another_is_a_conf
     assert "duplicate" not in await ada.data("password_set", **change)
     assert (await ada.data("password_set", **change))["duplicate"]
     assert await ada.error("password_set", **{**change, "new_password": "another staple"}) == "conflict"
+    await ada.data("send", to_user="ada", content="note", client_id="note")
+    again = {**change, "old_password": "battery staple", "client_id": "note"}
+    assert await ada.error("password_set", **again) == "conflict"
+    assert await ada.error("send", to_user="ada", content="note", client_id="pw") == "conflict"
     await (await Person.at(url)).data("login", username="ada", password="battery staple")
 
 
