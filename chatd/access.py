@@ -137,6 +137,17 @@ CONVERSATION_WITH_NAME = query(
     WHERE u.username_key = :key
     """
 )
+STANDING = query(
+    """/* access.standing */
+    SELECT p.username AS peer_username, p.disabled_at AS peer_disabled_at,
+           f.user_id AS friend, mine.user_id AS blocked, theirs.user_id AS blocked_by
+    FROM users p
+    LEFT JOIN friends f ON f.user_id = :me AND f.friend_id = p.id
+    LEFT JOIN blocks mine ON mine.user_id = :me AND mine.blocked_id = p.id
+    LEFT JOIN blocks theirs ON theirs.user_id = p.id AND theirs.blocked_id = :me
+    WHERE p.id = :peer_id
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +176,34 @@ class Member:
             _may_post(ctx, row)
         return _membership(row)
 
+    async def check_all(self, asked: Sequence[tuple[Context, Any]]) -> list[Membership | ChatError]:
+        """`check` for each, once where a user names a conversation again. One that is refused gets its `ChatError`."""
+        found: dict[tuple[Any, ...], Membership | ChatError] = {}
+        results = []
+        for ctx, request in asked:
+            name, user_id = self._user(request)
+            about = (ctx.user_id, request.conversation_id, name, user_id)
+            if (result := found.get(about)) is None:
+                try:
+                    result = await self.check(ctx, request)
+                except ChatError as error:
+                    result = error.with_traceback(None)
+                found[about] = result
+            results.append(result)
+        return results
+
+    @property
+    def _field(self) -> str:
+        return "to_user" if self.may == "post" else "user"
+
+    def _user(self, request: Any) -> tuple[str | None, int | None]:
+        if self.may == "post":
+            return request.to_user, request.to_user_id
+        return request.user, request.user_id
+
     async def _conversation_with_user(self, ctx: Context, request: Any) -> int:
-        field = "to_user" if self.may == "post" else "user"
-        name, user_id = getattr(request, field), getattr(request, f"{field}_id")
+        field = self._field
+        name, user_id = self._user(request)
         if name is None and user_id is None:
             raise Invalid(
                 field="conversation_id",
@@ -186,10 +222,14 @@ class Member:
             raise NotFound(field=field if name is not None else f"{field}_id")
         if ctx.config.messages.direct == "friends":
             raise NotFriends(field=field, username=user["username"])
+        standing = await ctx.db.one(STANDING, me=ctx.user_id, peer_id=user["id"])
+        if standing is not None:
+            _may_post(ctx, standing)  # before anything is changed
         return await log.open_direct(ctx, user)
 
 
 def _may_post(ctx: Context, row: Row) -> None:
+    """Raise the error of writing to the peer in a row of `MEMBERSHIP` or `STANDING`, where there is one."""
     username = row["peer_username"]
     if row["blocked"] is not None:
         raise Blocked(username=username)

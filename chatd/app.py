@@ -18,6 +18,7 @@ from chatd.housekeeping import keep_house
 from chatd.hub import Hub
 from chatd.passwords import Passwords
 from chatd.server import Server
+from chatd.transactions import Transactions
 
 __all__ = ["Daemon", "StartError", "database_path", "lock", "ops", "serve"]
 
@@ -85,9 +86,10 @@ class Daemon:
         )
         stack.callback(passwords.close)
         hub = Hub()
-        dispatcher = Dispatcher(config=self.config, database=database, hub=hub, passwords=passwords)
+        transactions = Transactions(config=self.config, database=database, hub=hub)
+        dispatcher = Dispatcher(config=self.config, transactions=transactions, hub=hub, passwords=passwords)
         stack.push_async_callback(dispatcher.settle)
-        house = asyncio.create_task(keep_house(dispatcher, database, hub))
+        house = asyncio.create_task(keep_house(transactions, hub))
         stack.push_async_callback(_cancelled, house)
         server = Server(self.config, dispatcher)
         try:

@@ -36,12 +36,12 @@ class Before(Outside):
     async def read(
         self, function: Callable[Concatenate[Context, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        return await self._dispatcher.in_reader(self._call.peer, function, *args, **kwargs)
+        return await self._dispatcher.transactions.in_reader(self._call.peer, function, *args, **kwargs)
 
     async def write(
         self, function: Callable[Concatenate[Context, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        return await self._dispatcher.in_writer(function, *args, **kwargs)
+        return await self._dispatcher.transactions.in_writer(function, *args, **kwargs)
 
     def admit(self, user_id: int) -> None:
         self._dispatcher.admit(user_id)

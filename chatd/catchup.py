@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from chatd import log
 from chatd.context import Context, Row
 from chatd.db.query import query
+from chatd.record import record
 from chatd.wire import Time, milliseconds, rfc3339
 
 CONVERSATIONS = 200
@@ -25,7 +25,7 @@ _SLACK = 60_000
 and a pointer given twice is harmless."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogEvent:
     """An entry, as it would have been heard live."""
 
@@ -35,7 +35,7 @@ class LogEvent:
     data: Any
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Head:
     """A conversation with something new. Its events in this page reach up to `cursor`.
 
@@ -57,7 +57,7 @@ class Head:
     peer_delivered_seq: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Synced:
     """A page. While `next` is not null, ask again with the new cursors and `after_conversation_id` = `next`.
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Generic, NamedTuple, NoReturn, ParamSpec, Protocol, TypeVar
 
 from chatd.config import Config
 from chatd.db.query import Query
 from chatd.limits import Backoff, Buckets
 from chatd.passwords import Passwords
+from chatd.record import record
 from chatd.session import Identity
 from chatd.wire import Language
 
@@ -22,6 +23,8 @@ class Row(Protocol):
 
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R")
+A = TypeVar("A")
 
 
 class Transaction(Protocol):
@@ -37,6 +40,10 @@ class Transaction(Protocol):
 
     async def run(self, query: Query, /, **values: Any) -> int:
         """The number of rows changed, by a statement that returns none."""
+        ...
+
+    async def many(self, query: Query, rows: Sequence[Mapping[str, Any]], /) -> int:
+        """The number of rows changed, by a statement that returns none and is run once for each of `rows`."""
         ...
 
 
@@ -55,8 +62,11 @@ class NoTransaction:
     async def run(self, query: Query, /, **values: Any) -> int:
         self._refuse()
 
+    async def many(self, query: Query, rows: Sequence[Mapping[str, Any]], /) -> int:
+        self._refuse()
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Emitted:
     """An event to be published once its transaction is durable.
 
@@ -73,7 +83,7 @@ class Emitted:
     echo: bool = True
 
 
-@dataclass(slots=True)
+@dataclass
 class Context:
     """One op in one transaction. `now` is in milliseconds since the epoch."""
 
@@ -114,6 +124,14 @@ class Context:
     def end_session(self, user_id: int, session_id: int) -> None:
         """Close the live connections of a user's session, after the commit."""
         self.ended.append((user_id, session_id))
+
+
+class Asked(NamedTuple, Generic[R, A]):
+    """One of several requests for an op that answers them together. `at` is what its access gave."""
+
+    ctx: Context
+    request: R
+    at: A
 
 
 @dataclass(frozen=True, slots=True)

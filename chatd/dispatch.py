@@ -1,6 +1,6 @@
 """From a frame to its reply and its events: decode → gate → transaction → commit → reply → publish.
 
-Everything here runs on the loop, but for `Dispatcher._execute`, which is what the database's threads run.
+Everything here runs on the loop; transactions.py is what the database's threads run.
 """
 
 from __future__ import annotations
@@ -11,22 +11,23 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Coroutine
+from typing import Any, ParamSpec, TypeVar
 
 from chatd import events, retries, wire
 from chatd.before import Before
 from chatd.config import Config
-from chatd.context import Context, Guards, NoTransaction, Transaction
-from chatd.db.sqlite import Database, Job, drive, result_of
+from chatd.context import Context, Guards, NoTransaction
+from chatd.db.sqlite import Job, drive
 from chatd.errors import ChatError, Conflict, Internal, TooFast, TooManyConnections, UnknownOp
 from chatd.hub import Hub
 from chatd.limits import Backoff, Buckets
 from chatd.op import REGISTRY, Function, Op, Rate
 from chatd.passwords import Passwords, is_hash
 from chatd.peer import BAD_PAYLOAD, SESSION_ENDED, Call, Peer, Replayed
-from chatd.session import NOBODY, Identity, State
+from chatd.session import Identity, State
 from chatd.sessions import went_away
+from chatd.transactions import Transactions
 from chatd.wire import Language, Outgoing
 
 log = logging.getLogger("chatd.dispatch")
@@ -42,9 +43,9 @@ READS = 2
 class Dispatcher:
     """Runs ops for peers."""
 
-    def __init__(self, *, config: Config, database: Database, hub: Hub, passwords: Passwords) -> None:
+    def __init__(self, *, config: Config, transactions: Transactions, hub: Hub, passwords: Passwords) -> None:
         self.config = config
-        self._database = database
+        self.transactions = transactions
         self._hub = hub
         self.passwords = passwords
         self.clock = time.monotonic
@@ -137,11 +138,11 @@ class Dispatcher:
             if op.rate is not None:
                 self._limit(op.rate, peer)
             if op.before is not None:
-                self._spawn(self._prepare(call, op.before), self._preparing)
+                self._spawn(self._prepare(call, op, op.before), self._preparing)
             elif call.lane == "here":
-                self._succeed(call, drive(self._execute(call, NoTransaction())))
+                self._succeed(call, drive(self.transactions.execute(call, op, (), NoTransaction())))
             else:
-                self._submit(call, ())
+                self.transactions.submit(call, op, (), self._done)
         except Exception as error:
             self._fail(call, error)
 
@@ -156,7 +157,7 @@ class Dispatcher:
         among.add(task)
         task.add_done_callback(among.discard)
 
-    async def _prepare(self, call: Call, before: Function) -> None:
+    async def _prepare(self, call: Call, op: Op, before: Function) -> None:
         """The part of an op that waits: hashing, backing off. Then its transaction."""
         try:
             if call.client_id is not None:
@@ -165,7 +166,7 @@ class Dispatcher:
                     self._finish(call, replayed)
                     return
             given = await before(Before(self, call), call.request)
-            self._submit(call, (given,))
+            self.transactions.submit(call, op, (given,), self._done)
         except Exception as error:
             self._finish(call, error)
 
@@ -175,7 +176,7 @@ class Dispatcher:
         A fast hash of a password must not lie in the database, so what was asked is kept as a bcrypt hash here.
         """
         told = call.told.decode()
-        answered = await self.in_reader(call.peer, retries.answered, client_id)
+        answered = await self.transactions.in_reader(call.peer, retries.answered, client_id)
         if answered is None:
             call.digest = (await self.passwords.hash(told)).encode()
             return None
@@ -184,81 +185,10 @@ class Dispatcher:
             raise Conflict(field="client_id")  # it was used for an op without passwords, or with other ones
         return Replayed(answered["reply"])
 
-    # Transaction
-
-    def _submit(self, call: Call, given: tuple[Any, ...]) -> None:
-        job = Job(
-            lambda transaction: self._execute(call, transaction, given),
-            lambda job: self._finish(call, job.result if job.error is None else job.error),
-        )
-        if call.lane == "write":
-            self._database.write(job)
-        else:
-            self._database.read(job, call.peer.number)
-
-    def context(self, transaction: Transaction, peer: Peer | None, client_id: str | None = None) -> Context:
-        """A context in which an op, or a part of one, runs; without a peer it is nobody's."""
-        return Context(
-            db=transaction,
-            config=self.config,
-            identity=peer.session.identity if peer is not None else NOBODY,
-            now=time.time_ns() // 1_000_000,
-            is_online=lambda user_id: bool(self._hub.of(user_id)),
-            client_id=client_id,
-        )
-
-    async def _execute(self, call: Call, transaction: Transaction, given: tuple[Any, ...] = ()) -> Any:
-        """The op itself, in its transaction: access, function, and the memory of its answer.
-
-        That a request is a retry shows only when its answer is to be remembered, or where it fails; `Replayed` is then
-        raised, so that what it did this time is undone. The common case costs no query.
-        """
-        if (op := call.op) is None:
-            raise AssertionError("a call that is executed has an op")
-        ctx = call.context = self.context(transaction, call.peer, call.client_id)
-        try:
-            at = await op.needs.check(ctx, call.request)
-            if at is not None:
-                given = (at,)
-            data = await op.function(ctx, call.request, *given)
-        except ChatError:
-            if call.client_id is not None and (replayed := await retries.replay(ctx, call)) is not None:
-                raise replayed from None
-            raise
-        if call.client_id is not None:
-            await retries.remember(ctx, call, data)
-        return data
-
-    async def in_reader(
-        self,
-        peer: Peer,
-        function: Callable[Concatenate[Context, P], Awaitable[T]],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """The result of a function in a transaction that only reads, on a peer's behalf."""
-        result: T = await result_of(
-            lambda job: self._database.read(job, peer.number),
-            lambda transaction: _awaited(function(self.context(transaction, peer), *args, **kwargs)),
-        )
-        return result
-
-    async def in_writer(
-        self,
-        function: Callable[Concatenate[Context, P], Awaitable[T]],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """The result of a function in a transaction of its own, on nobody's behalf."""
-        result: T = await result_of(
-            self._database.write,
-            lambda transaction: _awaited(function(self.context(transaction, None), *args, **kwargs)),
-        )
-        return result
-
     # Reply and events
+
+    def _done(self, job: Job) -> None:
+        self._finish(job.about, job.result if job.error is None else job.error)
 
     def _finish(self, call: Call, result: Any) -> None:
         """What came of a call that had to wait; then what waited for it."""
@@ -375,16 +305,16 @@ class Dispatcher:
 
     async def _note_absence(self, identity: Identity) -> None:
         try:
-            await self.in_writer(went_away, identity)
+            await self.transactions.in_writer(went_away, identity)
         except Exception:
             log.exception("user %d's absence was not noted", identity.user_id)
 
     async def settle(self) -> None:
         """Wait until the ops that have begun are done."""
-        await self._database.idle()
+        await self.transactions.database.idle()
         while tasks := self._tasks | self._preparing:
             await asyncio.wait(tasks)
-            await self._database.idle()
+            await self.transactions.database.idle()
 
     def abandon(self) -> None:
         """Give up what has not come to its transaction: logins that wait to be hashed, for the most part."""
@@ -394,7 +324,3 @@ class Dispatcher:
 
 def _event(name: str, conversation_id: int, seq: int | None, data: Any) -> Outgoing:
     return Outgoing(wire.encode_event(name, conversation_id, seq, data))
-
-
-async def _awaited(result: Awaitable[T]) -> T:
-    return await result

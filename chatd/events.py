@@ -6,9 +6,9 @@ live and in `sync` alike. A `receipt` carries a pointer instead. Pure data.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Literal, TypeVar
 
+from chatd.record import record
 from chatd.wire import Time
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ def name_of_type(data: type[Any]) -> str:
 
 
 @event("message")
-@dataclasses.dataclass(frozen=True, slots=True)
+@record
 class Message:
     """Somebody wrote. `client_id` is there for the sender's own devices only; `to_user_id` in direct conversations."""
 
@@ -58,7 +58,7 @@ class Message:
 
 
 @event("friend_request")
-@dataclasses.dataclass(frozen=True, slots=True)
+@record
 class FriendRequest:
     """A friend request was made or answered; stands in the `self` log of both."""
 
@@ -73,7 +73,7 @@ class FriendRequest:
 
 
 @event("friend")
-@dataclasses.dataclass(frozen=True, slots=True)
+@record
 class Friend:
     """A friendship began or ended, or its remark changed; stands in the `self` log of whom it concerns."""
 
@@ -85,7 +85,7 @@ class Friend:
 
 
 @event("block")
-@dataclasses.dataclass(frozen=True, slots=True)
+@record
 class Block:
     """I blocked or unblocked somebody; stands in my `self` log alone."""
 
@@ -95,7 +95,7 @@ class Block:
 
 
 @event("conversation")
-@dataclasses.dataclass(frozen=True, slots=True)
+@record
 class Conversation:
     """I am in a new conversation, `opened_id`; stands in my `self` log. Its first entry for me is `from_seq`."""
 
@@ -107,7 +107,7 @@ class Conversation:
 
 
 @event("profile")
-@dataclasses.dataclass(frozen=True, slots=True)
+@record
 class Profile:
     """I changed my profile or settings, on some device; stands in my `self` log. Ask `profile` for the new state."""
 
@@ -115,7 +115,7 @@ class Profile:
 
 
 @event("session")
-@dataclasses.dataclass(frozen=True, slots=True)
+@record
 class Session:
     """One of my sessions began or ended; stands in my `self` log."""
 
@@ -125,7 +125,7 @@ class Session:
 
 
 @event("receipt")
-@dataclasses.dataclass(frozen=True, slots=True)
+@record
 class Receipt:
     """A member's pointers moved. Not in the log: `sync` gives the pointers as they stand."""
 

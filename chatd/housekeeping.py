@@ -7,11 +7,10 @@ import logging
 
 from chatd.context import Context
 from chatd.db.query import query
-from chatd.db.sqlite import Database
-from chatd.dispatch import Dispatcher
 from chatd.hub import Hub
 from chatd.peer import SESSION_ENDED
 from chatd.sessions import touch_sessions
+from chatd.transactions import Transactions
 
 log = logging.getLogger("chatd.housekeeping")
 
@@ -35,7 +34,7 @@ async def _tidy(ctx: Context, live: list[int]) -> None:
     await ctx.db.run(EXPIRE, oldest=ctx.now - ctx.config.accounts.idle_days * DAY_MS)
 
 
-async def keep_house(dispatcher: Dispatcher, database: Database, hub: Hub, *, second: float = 1.0) -> None:
+async def keep_house(transactions: Transactions, hub: Hub, *, second: float = 1.0) -> None:
     """Until cancelled: every hour tidy the sessions, every second look whether another process ended one.
 
     The commands `chatd user disable` and `chatd user passwd` write to the database beside the running daemon.
@@ -46,10 +45,10 @@ async def keep_house(dispatcher: Dispatcher, database: Database, hub: Hub, *, se
         try:
             if loop.time() >= tidy_at:
                 tidy_at = loop.time() + HOUR
-                await dispatcher.in_writer(_tidy, sorted(hub.session_ids()))
-            if await database.changed_outside():
+                await transactions.in_writer(_tidy, sorted(hub.session_ids()))
+            if await transactions.database.changed_outside():
                 live = hub.session_ids()
-                ended = live - await dispatcher.in_writer(_valid, sorted(live))
+                ended = live - await transactions.in_writer(_valid, sorted(live))
                 for listener in hub:
                     if listener.session.identity.session_id in ended:
                         listener.close(SESSION_ENDED, "this session was ended: log in again")

@@ -42,6 +42,10 @@ class Hub:
         else:
             self._of.pop(user_id, None)
 
+    def is_online(self, user_id: int) -> bool:
+        """Whether the user has a live connection."""
+        return user_id in self._of
+
     def of(self, user_id: int) -> tuple[Listener, ...]:
         """The user's live connections, in the order they came."""
         return self._of.get(user_id, ())

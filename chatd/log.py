@@ -5,14 +5,16 @@ This is where an entry gets its `seq`, is stored, and is handed over to be publi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 from chatd import events
-from chatd.context import Context, Row
-from chatd.db.query import query
+from chatd.context import Context, Row, Transaction
+from chatd.db.query import by_dialect, query
+from chatd.record import record
 from chatd.wire import rfc3339
 
 NEXT_SEQ = query(
@@ -23,9 +25,21 @@ NEXT_SEQ = query(
 )
 NEXT_MESSAGE_SEQ = query(
     """/* log.next_message_seq */
-    UPDATE conversations SET last_seq = last_seq + 1, last_message_seq = last_seq + 1, last_at = :now
-    WHERE id = :conversation_id RETURNING last_seq
+    UPDATE conversations
+    SET last_seq = last_seq + :count, last_message_seq = last_seq + CAST(:count AS BIGINT), last_at = :now
+    WHERE id = :conversation_id RETURNING last_seq - CAST(:count AS BIGINT) + 1 AS seq
     """
+)
+NEXT_IDS = by_dialect(
+    sqlite="""/* log.next_ids */
+    WITH RECURSIVE free (id, count) AS (
+        SELECT COALESCE(MAX(id), 0) + 1, 1 FROM entries
+        UNION ALL SELECT id + 1, count + 1 FROM free WHERE count < :count
+    ) SELECT id FROM free
+    """,
+    postgres="""/* log.next_ids */
+    SELECT nextval(pg_get_serial_sequence('entries', 'id')) AS id FROM generate_series(1, CAST(:count AS BIGINT))
+    """,
 )
 APPEND = query(
     """/* log.append */
@@ -35,8 +49,8 @@ APPEND = query(
 )
 POST = query(
     """/* log.post */
-    INSERT INTO entries (conversation_id, seq, event, user_id, client_id, kind, content, created_at)
-    VALUES (:conversation_id, :seq, 'message', :user_id, :client_id, :kind, :content, :now) RETURNING id
+    INSERT INTO entries (id, conversation_id, seq, event, user_id, client_id, kind, content, created_at)
+    VALUES (:id, :conversation_id, :seq, 'message', :user_id, :client_id, :kind, :content, :now)
     """
 )
 OPEN = query(
@@ -71,46 +85,76 @@ async def append_for(ctx: Context, user_id: int, data: Any) -> None:
     ctx.emit(data, conversation_id=conversation_id, seq=seq, to=(user_id,))
 
 
-async def post(ctx: Context, *, conversation_id: int, kind: str, content: str, peer_id: int | None) -> tuple[int, int]:
-    """Append a message, and publish it to both members. Returns its (message_id, seq).
+@record
+class Post:
+    """A message to be appended. `peer_id` is the other member of a direct conversation."""
 
-    The connection that sent it hears no event: its reply carries the same `seq`.
+    ctx: Context
+    conversation_id: int
+    kind: str
+    content: str
+    peer_id: int | None
+
+
+async def post(posts: Sequence[Post]) -> list[tuple[int, int]]:
+    """Append messages of one transaction, in order, and publish each to both members. Returns their (message_id, seq).
+
+    The connection that sent one hears no event: its reply carries the same `seq`.
     """
-    advanced = await ctx.db.one(NEXT_MESSAGE_SEQ, conversation_id=conversation_id, now=ctx.now)
-    if advanced is None:
+    db, now = posts[0].ctx.db, posts[0].ctx.now
+    counts = Counter(post.conversation_id for post in posts)
+    free = {
+        conversation_id: await _advance(db, conversation_id, counts[conversation_id], now)
+        for conversation_id in sorted(counts)
+    }
+    ids = [row["id"] for row in await db.all(NEXT_IDS, count=len(posts))]
+    places: list[tuple[int, int]] = []
+    rows: list[dict[str, Any]] = []
+    created_at = rfc3339(now)
+    for post, message_id in zip(posts, ids, strict=True):
+        ctx, conversation_id = post.ctx, post.conversation_id
+        seq = free[conversation_id]
+        free[conversation_id] = seq + 1
+        places.append((message_id, seq))
+        rows.append(
+            {
+                "id": message_id,
+                "conversation_id": conversation_id,
+                "seq": seq,
+                "user_id": ctx.user_id,
+                "client_id": ctx.client_id,
+                "kind": post.kind,
+                "content": post.content,
+                "now": now,
+            }
+        )
+        message = events.Message(
+            message_id=message_id,
+            from_user_id=ctx.user_id,
+            from_username=ctx.identity.username,
+            to_user_id=post.peer_id,
+            kind=post.kind,
+            content=post.content,
+            created_at=created_at,
+        )
+        ctx.emit(
+            message,
+            client_id=ctx.client_id,
+            conversation_id=conversation_id,
+            seq=seq,
+            to=(ctx.user_id,) if post.peer_id is None else (post.peer_id, ctx.user_id),
+            echo=False,
+        )
+    await db.many(POST, rows)
+    return places
+
+
+async def _advance(db: Transaction, conversation_id: int, count: int, now: int) -> int:
+    """Take the next `count` seqs of a conversation. Returns the first of them."""
+    row = await db.one(NEXT_MESSAGE_SEQ, conversation_id=conversation_id, count=count, now=now)
+    if row is None:
         raise LookupError(f"conversation {conversation_id} does not exist")
-    seq: int = advanced["last_seq"]
-    stored = await ctx.db.one(
-        POST,
-        conversation_id=conversation_id,
-        seq=seq,
-        user_id=ctx.user_id,
-        client_id=ctx.client_id,
-        kind=kind,
-        content=content,
-        now=ctx.now,
-    )
-    if stored is None:
-        raise LookupError("the message was not stored")
-    message_id: int = stored["id"]
-    message = events.Message(
-        message_id=message_id,
-        from_user_id=ctx.user_id,
-        from_username=ctx.identity.username,
-        to_user_id=peer_id,
-        kind=kind,
-        content=content,
-        created_at=rfc3339(ctx.now),
-    )
-    ctx.emit(
-        message,
-        client_id=ctx.client_id,
-        conversation_id=conversation_id,
-        seq=seq,
-        to=(ctx.user_id,) if peer_id is None else (peer_id, ctx.user_id),
-        echo=False,
-    )
-    return message_id, seq
+    return int(row["seq"])
 
 
 async def open_self(ctx: Context, user_id: int) -> int:

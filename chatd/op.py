@@ -7,6 +7,11 @@ An op is a request dataclass (its docstring says what it does), the SQL beside i
 
 It awaits nothing but `ctx.db`: on SQLite it is run to its end inside the database's thread. What must not happen
 there (hashing, waiting) goes into `before`, a coroutine that runs on the loop first and whose result the op is given.
+An op that is asked for very often answers many requests at once, so that its statements are run once for all of them:
+
+    @op(reply=Sent, …, together=True)
+    async def send(asked: Sequence[Asked[Send, Membership]]) -> list[Sent]: …
+
 Pure: whatever is ambiguous or undocumented is refused at import.
 """
 
@@ -49,6 +54,15 @@ class Access(Protocol):
     async def check(self, ctx: Any, request: Any) -> Any: ...
 
 
+@typing.runtime_checkable
+class AccessTogether(Access, Protocol):
+    """An access that can be checked for many at once, as an op with `together` needs it."""
+
+    async def check_all(self, asked: Sequence[tuple[Any, Any]]) -> list[Any]:
+        """What `check` gives each (ctx, request); one that is refused, nothing being changed, gets its `ChatError`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Op:
     """Everything chatd knows of one op."""
@@ -60,6 +74,7 @@ class Op:
     done: Phrase
     needs: Access
     before: Function | None
+    together: bool
     lane: Lane
     write_when: str | None
     rate: Rate | None
@@ -91,12 +106,14 @@ def op(
     lane: Lane = "write",
     write_when: str | None = None,
     before: Function | None = None,
+    together: bool = False,
     rate: Rate | None = None,
     emits: Sequence[type[Any]] = (),
     raises: Sequence[type[ChatError]] = (),
 ) -> Callable[[Function], Function]:
     """Register a coroutine as the op of its name. Raises TypeError for what is ambiguous or undocumented.
 
+    With `together` it takes the requests (`Asked`) of several calls, and returns as many replies in their order.
     `write_when` names a field that, where it is true, makes an op of the reader's lane one of the writer's.
     """
 
@@ -105,19 +122,27 @@ def op(
         parameters = list(inspect.signature(function).parameters)
         hints = typing.get_type_hints(function)
         given = [source for source in (needs.gives, before) if source is not None]
+        taken = hints.get(parameters[0]) if parameters else None
+        request: Any = hints.get(parameters[1]) if len(parameters) > 1 else None
+        returned = hints.get("return")
+        if together:
+            request, returned = _argument(_argument(taken)), _argument(returned)
         problems = {
             "is registered twice": name in REGISTRY,
             "must be a coroutine function": not inspect.iscoroutinefunction(function),
-            "takes (ctx, request) and what `needs` or `before` gives": len(parameters) != 2 + len(given),
+            "takes (ctx, request) and what `needs` or `before` gives": not together
+            and len(parameters) != 2 + len(given),
+            "takes what was asked together, and nothing else": together
+            and (len(parameters) != 1 or before is not None),
+            "is answered together, but its access is not": together and not isinstance(needs, AccessTogether),
             "has both an access and a `before` that give something": len(given) > 1,
-            "needs a request dataclass": len(parameters) < 2 or not is_dataclass(hints.get(parameters[1])),
-            "must return the reply it declares": hints.get("return") is not reply or not is_dataclass(reply),
+            "needs a request dataclass": not is_dataclass(request),
+            "must return the reply it declares": returned is not reply or not is_dataclass(reply),
             "emits from a reader": lane != "write" and write_when is None and bool(emits),
         }
         for problem, found in problems.items():
             if found:
                 raise TypeError(f"op {name}: {problem}")
-        request = hints[parameters[1]]
         doc = inspect.cleandoc(request.__doc__ or "")
         if not has_docstring(request):
             raise TypeError(f"op {name}: {request.__name__} has no docstring")
@@ -133,6 +158,7 @@ def op(
             done=done,
             needs=needs,
             before=before,
+            together=together,
             lane=lane,
             write_when=write_when,
             rate=rate,
@@ -144,3 +170,8 @@ def op(
         return function
 
     return register
+
+
+def _argument(hint: Any) -> Any:
+    """What a generic type is of, first: `Sent` of `list[Sent]`."""
+    return next(iter(typing.get_args(hint)), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -51,8 +52,22 @@ async def replay(ctx: Context, call: Call) -> Replayed | None:
     return Replayed(first["reply"])
 
 
-async def remember(ctx: Context, call: Call, data: Any) -> None:
-    """Keep an answer. Raises `Replayed` where the client_id has one already, or `Conflict`."""
-    reply = orjson.dumps(data).decode()
-    if not await ctx.db.run(ANSWER, user_id=ctx.user_id, client_id=call.client_id, digest=call.digest, reply=reply):
+async def remember(ctx: Context, call: Call, reply: bytes) -> None:
+    """Keep an answer, JSON. Raises `Replayed` where the client_id has one already, or `Conflict`."""
+    if not await ctx.db.run(ANSWER, **_row(ctx, call, reply)):
         raise await replay(ctx, call) or LookupError("a client_id that is taken has an answer")
+
+
+async def remember_all(answers: Sequence[tuple[Context, Call, bytes]]) -> None:
+    """Keep the answers of one transaction. Raises `Conflict` where one of the client_ids has one already."""
+    if answers and await answers[0][0].db.many(ANSWER, [_row(*answer) for answer in answers]) < len(answers):
+        raise Conflict(field="client_id")
+
+
+def _row(ctx: Context, call: Call, reply: bytes) -> dict[str, Any]:
+    return {
+        "user_id": ctx.user_id,
+        "client_id": call.client_id,
+        "digest": call.digest,
+        "reply": reply.decode(),
+    }

@@ -19,6 +19,7 @@ import msgspec
 import orjson
 
 from chatd.errors import ChatError, Invalid, InvalidFrame, InvalidJson, Phrase
+from chatd.record import record
 
 Json = Mapping[str, Any]
 RequestId = str | int | None
@@ -56,7 +57,7 @@ Language = Literal["en", "zh"]
 ClientId = Annotated[str, Text(1, 64)]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@record
 class Done:
     """Nothing more to say."""
 

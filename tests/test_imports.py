@@ -17,6 +17,7 @@ PURE = {
     "chatd.names",
     "chatd.events",
     "chatd.op",
+    "chatd.record",
     "chatd.session",
     "chatd.limits",
     "chatd.hub",

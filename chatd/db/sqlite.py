@@ -12,8 +12,10 @@ import contextlib
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,15 +49,30 @@ class SqliteTransaction:
     async def run(self, query: Query, /, **values: Any) -> int:
         return self._cursor.execute(query.sqlite, query.for_sqlite(values)).rowcount
 
+    async def many(self, query: Query, rows: Sequence[Mapping[str, Any]], /) -> int:
+        return self._cursor.executemany(query.sqlite, rows).rowcount
+
+
+Together = Callable[[Sequence["Job"], Transaction], Coroutine[Any, Any, Sequence[Any]]]
+"""The work of several jobs at once. Returns their results in order, errors among them."""
+
 
 class Job:
-    """One op to be run, and what came of it: `result`, or `error` where that is not None. `done` hears of it."""
+    """One op to be run, and what came of it: `result`, or `error` where that is not None. `done` hears of it.
 
-    __slots__ = ("done", "error", "result", "work")
+    Jobs with the same `together` that follow one another are run by it; `about` is for `done` and `together` to know
+    the job by.
+    """
 
-    def __init__(self, work: Work, done: Callable[[Job], None]) -> None:
+    __slots__ = ("about", "done", "error", "result", "together", "work")
+
+    def __init__(
+        self, work: Work, done: Callable[[Job], None], *, about: Any = None, together: Together | None = None
+    ) -> None:
         self.work = work
         self.done = done
+        self.about = about
+        self.together = together
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -84,18 +101,47 @@ def _run(job: Job, transaction: SqliteTransaction) -> None:
         job.error = error
 
 
+def _run_alone(job: Job, cursor: sqlite3.Cursor, transaction: SqliteTransaction) -> None:
+    cursor.execute("SAVEPOINT op")
+    _run(job, transaction)
+    if job.error is not None:
+        cursor.execute("ROLLBACK TO op")  # fails where SQLite has rolled everything back by itself
+    cursor.execute("RELEASE op")
+
+
+def _run_together(
+    together: Together, jobs: Sequence[Job], cursor: sqlite3.Cursor, transaction: SqliteTransaction
+) -> bool:
+    """Whether the jobs could be run at once. Where one of them fails, none has done anything: they are run alone."""
+    cursor.execute("SAVEPOINT op")
+    try:
+        results = drive(together(jobs, transaction))
+    except Exception as error:
+        log.debug("%d jobs are run one by one: %r", len(jobs), error)
+        cursor.execute("ROLLBACK TO op")
+        return False
+    else:
+        for job, result in zip(jobs, results, strict=True):
+            if isinstance(result, BaseException):
+                job.error = result
+            else:
+                job.result = result
+        return True
+    finally:
+        cursor.execute("RELEASE op")
+
+
 def write_batch(connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
-    """Run every job in a savepoint of its own, and commit once. A failing job is undone alone."""
+    """Run every job, and commit once. A failing job is undone alone."""
     cursor = connection.cursor()
     transaction = SqliteTransaction(cursor)
     try:
         cursor.execute("BEGIN IMMEDIATE")
-        for job in jobs:
-            cursor.execute("SAVEPOINT op")
-            _run(job, transaction)
-            if job.error is not None:
-                cursor.execute("ROLLBACK TO op")  # fails where SQLite has rolled everything back by itself
-            cursor.execute("RELEASE op")
+        for together, alike in groupby(jobs, attrgetter("together")):
+            some = list(alike)
+            if together is None or len(some) == 1 or not _run_together(together, some, cursor, transaction):
+                for job in some:
+                    _run_alone(job, cursor, transaction)
         cursor.execute("COMMIT")
     except sqlite3.Error:
         _give_up(connection, jobs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Annotated
 
 from chatd import events, log, names
@@ -23,13 +22,14 @@ from chatd.errors import (
     UsernameTaken,
 )
 from chatd.op import op
+from chatd.record import record
 from chatd.sessions import end_sessions, my_sessions, open_session
 from chatd.wire import Done, Email, Language, Name, Password, Text
 
 Device = Annotated[str, Text(1, 64)]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LoggedIn:
     """Keep `token`: `auth` with it is how every later connection begins."""
 
@@ -90,7 +90,7 @@ async def add_user(
 # signup
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Signup:
     """Make an account; the connection is logged in as it at once.
 
@@ -152,7 +152,7 @@ async def signup(ctx: Context, request: Signup, password_hash: str) -> LoggedIn:
 # login
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Login:
     """Log in by username or email. A wrong password and an unknown user get the same answer after the same time."""
 
@@ -228,7 +228,7 @@ async def login(ctx: Context, request: Login, account: Row) -> LoggedIn:
 # password_set
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PasswordSet:
     """Change my password. My other sessions end."""
 
@@ -236,7 +236,7 @@ class PasswordSet:
     new_password: Password
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NewPassword:
     """What was checked and hashed outside the transaction."""
 

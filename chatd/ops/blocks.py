@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from chatd import events, log, names
 from chatd.access import Self, find_other
 from chatd.context import Context
 from chatd.db.query import query
 from chatd.errors import NotFound, Phrase
 from chatd.op import op
+from chatd.record import record
 from chatd.relations import close_request, unfriend
 from chatd.wire import Done, Id, Limit, Name, Time, rfc3339
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Block:
     """Block a user, which also ends a friendship and withdraws my request. What was said stays readable for both."""
 
@@ -54,7 +53,7 @@ async def block(ctx: Context, request: Block) -> Done:
     return Done()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unblock:
     """Lift a block. The friendship does not come back by itself; a request made meanwhile is there to be answered."""
 
@@ -79,7 +78,7 @@ async def unblock(ctx: Context, request: Unblock) -> Done:
     return Done()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Blocks:
     """Whom I have blocked, by username."""
 
@@ -87,14 +86,14 @@ class Blocks:
     limit: Limit = 50
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BlockedUser:
     user_id: int
     username: str
     created_at: Time
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BlockList:
     """`more` says that `after_username` has a next page."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from chatd import reference
@@ -10,15 +9,16 @@ from chatd.access import Anyone
 from chatd.context import Context
 from chatd.errors import Phrase, UnknownOp
 from chatd.op import REGISTRY, op
+from chatd.record import record
 from chatd.wire import Name, Time, rfc3339
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Heartbeat:
     """Ask for a sign of life. Its reply comes after everything that was under way: a barrier."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Alive:
     """The server's time."""
 
@@ -30,14 +30,14 @@ async def heartbeat(ctx: Context, request: Heartbeat) -> Alive:
     return Alive(now=rfc3339(ctx.now))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Help:
     """The ops, or one op: its fields, an example, its errors and its events."""
 
     op: Name | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Helped:
     """`ops` maps each op to what it does; `op` describes the one that was asked for."""
 

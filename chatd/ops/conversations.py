@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from chatd import events
 from chatd.access import Member, Membership, Self
 from chatd.context import Context, Row
@@ -11,10 +9,11 @@ from chatd.db.query import query
 from chatd.errors import Phrase
 from chatd.op import op
 from chatd.pointers import move_pointers
+from chatd.record import record
 from chatd.wire import Id, Limit, Name, Seq, Time, milliseconds, rfc3339
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Conversations:
     """My conversations, the one with the newest message first.
 
@@ -26,14 +25,14 @@ class Conversations:
     limit: Limit = 50
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Peer:
     user_id: int
     username: str
     nickname: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LastMessage:
     id: int
     seq: int
@@ -43,7 +42,7 @@ class LastMessage:
     created_at: Time
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConversationInfo:
     """`peer` is null in notes to self; the peer's pointers are null where receipts are off."""
 
@@ -60,7 +59,7 @@ class ConversationInfo:
     peer_delivered_seq: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConversationList:
     """`unread_count` stops at 1000."""
 
@@ -137,18 +136,18 @@ async def conversations(ctx: Context, request: Conversations) -> ConversationLis
     return ConversationList(conversations=found, more=len(rows) > request.limit)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UnreadCount:
     """How many messages I have not read, in all and per conversation."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UnreadIn:
     conversation_id: int
     unread_count: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UnreadTotal:
     """Conversations without unread messages are left out; the count of one stops at 1000."""
 
@@ -178,7 +177,7 @@ async def unread_count(ctx: Context, request: UnreadCount) -> UnreadTotal:
 # Pointers
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Read:
     """I have read up to `seq`. The pointer never goes back, and never past the last entry."""
 
@@ -188,7 +187,7 @@ class Read:
     user_id: Id | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pointers:
     conversation_id: int
     read_seq: int
@@ -207,7 +206,7 @@ async def read(ctx: Context, request: Read, at: Membership) -> Pointers:
     return Pointers(conversation_id=at.conversation_id, read_seq=read_seq, delivered_seq=delivered_seq)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Delivered:
     """This device has received everything up to `seq`."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from chatd import events, log
@@ -11,6 +10,7 @@ from chatd.context import Context, Row
 from chatd.db.query import query
 from chatd.errors import AlreadyFriends, Blocked, NotFound, Phrase, RequestsClosed
 from chatd.op import op
+from chatd.record import record
 from chatd.relations import Status, befriend, close_request
 from chatd.wire import Id, Limit, Name, Text, rfc3339
 
@@ -18,7 +18,7 @@ Note = Annotated[str, Text(0, 255)]
 State = Literal["friends", "pending"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Requested:
     """`state` is friends where the friendship began at once, with its conversation; else pending, with a request."""
 
@@ -118,7 +118,7 @@ async def _befriend(ctx: Context, other: Row, request: Row | None) -> Requested:
 # Asking
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FriendRequest:
     """Ask a user to be friends. Two requests that cross become a friendship at once; asking again renews the note."""
 
@@ -144,7 +144,7 @@ async def friend_request(ctx: Context, request: FriendRequest) -> Requested:
     return await _request(ctx, name=request.to_user, user_id=request.to_user_id, field="to_user", note=request.note)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Adduser:
     """The same as `friend_request`, under the first design's name."""
 
@@ -167,7 +167,7 @@ async def adduser(ctx: Context, request: Adduser) -> Requested:
 # Answering
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FriendRespond:
     """Accept or reject a friend request to me, or with `accept` false withdraw one of mine.
 
@@ -178,7 +178,7 @@ class FriendRespond:
     accept: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Responded:
     """`conversation_id` is the direct conversation, once accepted."""
 
@@ -225,7 +225,7 @@ async def friend_respond(ctx: Context, request: FriendRespond) -> Responded:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FriendRequests:
     """Friend requests I received or sent, newest first."""
 
@@ -235,7 +235,7 @@ class FriendRequests:
     limit: Limit = 50
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RequestList:
     """`more` says that `before_request_id` has a next page."""
 

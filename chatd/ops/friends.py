@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from chatd import events, log, names
@@ -11,11 +10,12 @@ from chatd.context import Context
 from chatd.db.query import query
 from chatd.errors import NotFound, Phrase
 from chatd.op import op
+from chatd.record import record
 from chatd.relations import unfriend
 from chatd.wire import Done, Id, Limit, Name, Text, Time, rfc3339_or_none
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Friends:
     """My friends, by username."""
 
@@ -23,7 +23,7 @@ class Friends:
     limit: Limit = 50
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FriendInfo:
     id: int
     username: str
@@ -36,7 +36,7 @@ class FriendInfo:
     last_message_time: Time | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FriendList:
     """`more` says that `after_username` has a next page. `unread_count` stops at 1000."""
 
@@ -80,7 +80,7 @@ async def friends(ctx: Context, request: Friends) -> FriendList:
     return FriendList(friends=found, more=len(rows) > request.limit)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FriendRemark:
     """Set my own name for a friend; nobody else sees it."""
 
@@ -111,7 +111,7 @@ async def friend_remark(ctx: Context, request: FriendRemark) -> Done:
     return Done()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FriendRemove:
     """End a friendship, for both. What was said stays; the two can become friends again."""
 

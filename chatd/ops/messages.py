@@ -8,22 +8,22 @@ the event go out (dispatch.py). Groups, edits, recalls and reactions will stand 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from chatd import events, log
 from chatd.access import Member, Membership, Self, membership
-from chatd.context import Context, Row
+from chatd.context import Asked, Context, Row
 from chatd.db.query import query
 from chatd.errors import Invalid, NotFound, Phrase
 from chatd.op import op
 from chatd.pointers import move_pointers
+from chatd.record import record
 from chatd.wire import PAGE_BYTES, Id, Limit, Name, Seq, Time, Utf8, fit, rfc3339
 
 Kind = Literal["text"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Send:
     """Write a message to a user or a conversation. The same client_id gives the same answer.
 
@@ -37,7 +37,7 @@ class Send:
     kind: Kind = "text"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sent:
     """Where the message stands. For the connection that sent it this is its entry in the log."""
 
@@ -52,20 +52,24 @@ class Sent:
     done=Phrase("sent", "已发送"),
     needs=Member(may="post"),
     rate="chat",
+    together=True,
     emits=[events.Message, events.Conversation],
     example={"to_user": "bob", "content": "hi"},
 )
-async def send(ctx: Context, request: Send, at: Membership) -> Sent:
-    message_id, seq = await log.post(
-        ctx, conversation_id=at.conversation_id, kind=request.kind, content=request.content, peer_id=at.peer_id
+async def send(asked: Sequence[Asked[Send, Membership]]) -> list[Sent]:
+    posted = await log.post(
+        [log.Post(ctx, at.conversation_id, request.kind, request.content, at.peer_id) for ctx, request, at in asked]
     )
-    return Sent(message_id=message_id, conversation_id=at.conversation_id, seq=seq, created_at=rfc3339(ctx.now))
+    return [
+        Sent(message_id, at.conversation_id, seq, rfc3339(ctx.now))
+        for (message_id, seq), (ctx, _, at) in zip(posted, asked, strict=True)
+    ]
 
 
 # Reading
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MessageInfo:
     """A message as it stands. `is_read`: mine by the other, the other's by me."""
 
@@ -105,7 +109,7 @@ def _page(rows: Sequence[Row], limit: int) -> tuple[Sequence[Row], bool]:
     return held, len(held) < len(rows)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Get:
     """Everything I have not read, oldest first. Marks it read only with `mark_read`."""
 
@@ -114,7 +118,7 @@ class Get:
     mark_read: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unread:
     """`count` is that of this page; `more` says that `after_message_id` has a next one."""
 
@@ -166,7 +170,7 @@ async def get(ctx: Context, request: Get) -> Unread:
     return Unread(count=len(messages), messages=messages, more=more)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class History:
     """A page of a conversation's messages, oldest first: the newest page, or the one before or after a `seq`."""
 
@@ -178,7 +182,7 @@ class History:
     limit: Limit = 50
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Page:
     """`more` says that there are more in the direction asked for."""
 

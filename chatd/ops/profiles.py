@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import fields
 from typing import Annotated, Literal
 
 from chatd import events, log, names
@@ -11,12 +11,13 @@ from chatd.context import Context
 from chatd.db.query import query
 from chatd.errors import NotFound, Phrase
 from chatd.op import op
+from chatd.record import record
 from chatd.wire import Id, Language, Limit, Name, Text, Time, rfc3339
 
 FriendPolicy = Literal["open", "approve", "closed"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settings:
     """What only the owner sees and sets."""
 
@@ -28,7 +29,7 @@ class Settings:
     find_by_email: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProfileInfo:
     """A user's profile; `settings` is null in other people's."""
 
@@ -40,7 +41,7 @@ class ProfileInfo:
     settings: Settings | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Profile:
     """A user's profile; without `user` or `user_id`, mine."""
 
@@ -80,7 +81,7 @@ async def profile(ctx: Context, request: Profile) -> ProfileInfo:
     return await _profile_of(ctx, name=request.user, user_id=request.user_id or ctx.user_id)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProfileSet:
     """Change my profile or settings; what is left out stays.
 
@@ -125,7 +126,7 @@ def _flag(value: bool | None) -> int | None:
     example={"nickname": "Ada", "lang": "en"},
 )
 async def profile_set(ctx: Context, request: ProfileSet) -> ProfileInfo:
-    changed = tuple(name for name in ProfileSet.__slots__ if getattr(request, name) is not None)
+    changed = tuple(field.name for field in fields(request) if getattr(request, field.name) is not None)
     if changed:
         await ctx.db.run(
             SET_PROFILE,
@@ -147,7 +148,7 @@ async def profile_set(ctx: Context, request: ProfileSet) -> ProfileInfo:
 # user_search
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UserSearch:
     """Users whose username or nickname begins with `q`, or whose email address it is, where they allow that."""
 
@@ -156,14 +157,14 @@ class UserSearch:
     limit: Limit = 50
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UserFound:
     user_id: int
     username: str
     nickname: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UserList:
     """By username. `more` says that `after_username` has a next page."""
 

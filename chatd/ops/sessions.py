@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from chatd import events
 from chatd.access import Guest, Self
 from chatd.catchup import Synced, catch_up
 from chatd.context import Context, Outside, Row
 from chatd.errors import AccountDisabled, BadToken, NotFound, Phrase, TooManyConnections
 from chatd.op import op
+from chatd.record import record
 from chatd.session import Identity
 from chatd.sessions import end_sessions, my_sessions, session_of, still_valid, touch_sessions
 from chatd.wire import Done, Id, Language, Seq, Time, Token, rfc3339
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Auth:
     """Say who this connection is, by the token of an earlier `signup` or `login`.
 
@@ -29,7 +28,7 @@ class Auth:
     lang: Language | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Authenticated:
     """Who the connection is; `sync` as the op of that name gives it, where cursors came."""
 
@@ -69,7 +68,7 @@ async def auth(ctx: Context, request: Auth, session: Row) -> Authenticated:
 # sessions
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Logout:
     """End this session: its token is worth nothing any more. The connection stays open, as a guest's."""
 
@@ -86,12 +85,12 @@ async def logout(ctx: Context, request: Logout) -> Done:
     return Done()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sessions:
     """My sessions, the one used last first."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SessionInfo:
     session_id: int
     device: str | None
@@ -100,7 +99,7 @@ class SessionInfo:
     current: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SessionList:
     """`current` marks the session of this connection."""
 
@@ -124,7 +123,7 @@ async def sessions(ctx: Context, request: Sessions) -> SessionList:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SessionRevoke:
     """End one of my sessions; its live connections are closed at once (4001).
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from chatd.access import Self
 from chatd.catchup import Synced, catch_up
 from chatd.context import Context
 from chatd.errors import Phrase
 from chatd.op import op
+from chatd.record import record
 from chatd.wire import Id, Seq, Time
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sync:
     """What came after the cursors, conversation by conversation: apply an event only if its seq is above your cursor.
 

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,9 @@ class PostgresTransaction:
     async def run(self, query: Query, /, **values: Any) -> int:
         status: str = await self._connection.execute(query.postgres, *_in_order(query, values))
         return int(status.rpartition(" ")[2])  # "UPDATE 3", "INSERT 0 1"
+
+    async def many(self, query: Query, rows: Sequence[Mapping[str, Any]], /) -> int:
+        return sum([await self.run(query, **row) for row in rows])
 
 
 def _in_order(query: Query, values: dict[str, Any]) -> list[Any]:

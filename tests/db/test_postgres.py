@@ -7,7 +7,7 @@ import contextlib
 import importlib
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def shipped_queries() -> list[Query]:
 
 # The one escape hatch
 
-DIALECTS: dict[str, str] = {}
+DIALECTS = {"log.next_ids": "chatd.log"}
 """Every query made by `by_dialect`: its name, and the module it stands in."""
 
 
@@ -259,6 +259,11 @@ class Recorder:
         self.heard.append((query.name, changed))
         return changed
 
+    async def many(self, query: Query, rows: Sequence[Mapping[str, Any]], /) -> int:
+        changed = await self._db.many(query, rows)
+        self.heard.append((query.name, changed))
+        return changed
+
 
 async def story(db: Transaction) -> None:
     """Three people meet, talk, read, log in and out, fall out: the code of the ops, in one transaction."""
@@ -293,7 +298,8 @@ async def story(db: Transaction) -> None:
         ctx = context(author, now=20 + number)
         ctx.client_id = f"c{number}" if peer is bob else None
         peer_id = None if peer is None else peer.user_id
-        await log.post(ctx, conversation_id=conversation_id, kind="text", content=content, peer_id=peer_id)
+        post = log.Post(ctx, conversation_id=conversation_id, kind="text", content=content, peer_id=peer_id)
+        await log.post([post, post])
 
     for viewer in people:
         ctx = context(viewer, now=30)
@@ -332,10 +338,16 @@ async def story(db: Transaction) -> None:
         await db.run(blocks.BLOCK, me=ada.user_id, other=chen.user_id, now=1_700_000_000_080)
     await db.all(friend_requests.RECEIVED, me=ada.user_id, status=None, before=2**62, most=50)
     await db.one(friend_requests.RELATION, me=chen.user_id, other=ada.user_id)
-    await db.run(chatd.retries.ANSWER, user_id=ada.user_id, client_id="c0", digest=b"\x00\xff", reply="{}")
-    await db.one(chatd.retries.ANSWERED, user_id=ada.user_id, client_id="c0")
+    await _retries(db, ada.user_id)
     await db.all(chatd.cli.USERS)
     assert await chatd.db.check.violations(db) == []
+
+
+async def _retries(db: Transaction, user_id: int) -> None:
+    answer = {"user_id": user_id, "client_id": "c0", "digest": b"\x00\xff", "reply": "{}"}
+    await db.run(chatd.retries.ANSWER, **answer)
+    await db.many(chatd.retries.ANSWER, [answer | {"client_id": client_id} for client_id in ("c1", "c0")])
+    await db.one(chatd.retries.ANSWERED, user_id=user_id, client_id="c0")
 
 
 UNCHANGED = ("nickname", "nickname_key", "phone", "lang", "friend_policy", "find_by_email")

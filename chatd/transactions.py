@@ -1,0 +1,147 @@
+"""Ops in their transactions: what the database's threads run, and how the loop has it run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+import orjson
+
+from chatd import retries
+from chatd.config import Config
+from chatd.context import Asked, Context, Transaction
+from chatd.db.sqlite import Database, Job, result_of
+from chatd.errors import ChatError
+from chatd.hub import Hub
+from chatd.op import REGISTRY, AccessTogether, Op
+from chatd.peer import Call, Peer, Replayed
+from chatd.session import NOBODY
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Transactions:
+    """Runs ops, and parts of ops, in the database's transactions."""
+
+    def __init__(self, *, config: Config, database: Database, hub: Hub) -> None:
+        self.config = config
+        self.database = database
+        self._is_online = hub.is_online
+        self._together = {op.name: partial(self._execute_together, op) for op in REGISTRY.values() if op.together}
+
+    def submit(self, call: Call, op: Op, given: tuple[Any, ...], done: Callable[[Job], None]) -> None:
+        """Queue a call; `done` hears of its job, whose `about` is the call. Raises `Busy`."""
+        job = Job(partial(self.execute, call, op, given), done, about=call, together=self._together.get(op.name))
+        if call.lane == "write":
+            self.database.write(job)
+        else:
+            self.database.read(job, call.peer.number)
+
+    def context(self, transaction: Transaction, peer: Peer | None, client_id: str | None = None) -> Context:
+        """A context in which an op, or a part of one, runs; without a peer it is nobody's."""
+        return Context(
+            transaction,
+            self.config,
+            peer.session.identity if peer is not None else NOBODY,
+            time.time_ns() // 1_000_000,
+            self._is_online,
+            client_id,
+        )
+
+    async def execute(self, call: Call, op: Op, given: tuple[Any, ...], transaction: Transaction) -> Any:
+        """The op itself, in its transaction: access, function, and the memory of its answer.
+
+        That a request is a retry shows only when its answer is to be remembered, or where it fails; `Replayed` is then
+        raised, so that what it did this time is undone. The common case costs no query.
+        """
+        ctx = call.context = self.context(transaction, call.peer, call.client_id)
+        try:
+            at = await op.needs.check(ctx, call.request)
+            if op.together:
+                (data,) = await op.function([Asked(ctx, call.request, at)])
+            elif at is not None:
+                data = await op.function(ctx, call.request, at)
+            else:
+                data = await op.function(ctx, call.request, *given)
+        except ChatError:
+            if call.client_id is not None and (replayed := await retries.replay(ctx, call)) is not None:
+                raise replayed from None
+            raise
+        if call.client_id is None:
+            return data
+        reply = orjson.dumps(data)
+        await retries.remember(ctx, call, reply)
+        return orjson.Fragment(reply)
+
+    async def _execute_together(self, op: Op, jobs: Sequence[Job], transaction: Transaction) -> list[Any]:
+        """Calls of one op that came one after the other, at once. Their results; those that are refused, their errors.
+
+        Raises whatever one of them alone would have raised later: all are then undone and executed one by one.
+        """
+        calls: list[Call] = [job.about for job in jobs]
+        contexts = [self.context(transaction, call.peer, call.client_id) for call in calls]
+        needs = cast(AccessTogether, op.needs)
+        results = await needs.check_all([(ctx, call.request) for ctx, call in zip(contexts, calls, strict=True)])
+        asked: list[Asked[Any, Any]] = []
+        able: list[int] = []
+        for number, (ctx, call, at) in enumerate(zip(contexts, calls, results, strict=True)):
+            call.context = ctx
+            if not isinstance(at, ChatError):
+                asked.append(Asked(ctx, call.request, at))
+                able.append(number)
+            elif call.client_id is not None:
+                results[number] = await self._replay_or(at, ctx, call)
+        answers: list[tuple[Context, Call, bytes]] = []
+        for number, data in zip(able, await op.function(asked) if asked else (), strict=True):
+            call = calls[number]
+            if call.client_id is None:
+                results[number] = data
+            else:
+                reply = orjson.dumps(data)
+                answers.append((contexts[number], call, reply))
+                results[number] = orjson.Fragment(reply)
+        await retries.remember_all(answers)
+        return results
+
+    async def _replay_or(self, error: ChatError, ctx: Context, call: Call) -> ChatError | Replayed:
+        """The first answer to a retry, which may be asked for by whom nothing is allowed any more; else the error."""
+        try:
+            return await retries.replay(ctx, call) or error
+        except ChatError as conflict:
+            return conflict
+
+    async def in_reader(
+        self,
+        peer: Peer,
+        function: Callable[Concatenate[Context, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """The result of a function in a transaction that only reads, on a peer's behalf."""
+        result: T = await result_of(
+            lambda job: self.database.read(job, peer.number),
+            lambda transaction: _awaited(function(self.context(transaction, peer), *args, **kwargs)),
+        )
+        return result
+
+    async def in_writer(
+        self,
+        function: Callable[Concatenate[Context, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """The result of a function in a transaction of its own, on nobody's behalf."""
+        result: T = await result_of(
+            self.database.write,
+            lambda transaction: _awaited(function(self.context(transaction, None), *args, **kwargs)),
+        )
+        return result
+
+
+async def _awaited(result: Awaitable[T]) -> T:
+    return await result
