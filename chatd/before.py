@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
+from chatd.call import Call
 from chatd.context import Context, Outside
-from chatd.peer import Call
 from chatd.session import Identity
 from chatd.wire import Language
 

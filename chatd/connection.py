@@ -1,4 +1,4 @@
-"""One client's connection: an asyncio.Protocol over websockets' Sans-I/O `ServerProtocol`."""
+"""One client's connection: an asyncio protocol over websockets' Sans-I/O `ServerProtocol`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from chatd import wire
-from chatd.http import BAD_REQUEST, page
+from chatd.frames import TEXT, measure, text_frame, unmask
+from chatd.handshake import answer
+from chatd.http import BAD_REQUEST
 from chatd.limits import Bucket
 from chatd.peer import BAD_PAYLOAD, TOO_SLOW, Peer
 from chatd.wire import Outgoing
@@ -26,8 +28,6 @@ log = logging.getLogger("chatd.server")
 # websockets logs whole frames at DEBUG: passwords and tokens would be among them.
 _quiet = logging.getLogger("chatd.websockets")
 _quiet.setLevel(logging.WARNING)
-
-PATHS = frozenset({"/ws", "/ws/chat"})
 
 SLICE = 1024
 """Bytes of compressed frames that are looked at in one go."""
@@ -48,7 +48,11 @@ class Phase(Enum):
     LOST = auto()
 
 
-class Connection(Peer, asyncio.Protocol):
+LIVE = (Phase.GUEST, Phase.USER)
+"""The phases in which frames are taken and sent."""
+
+
+class Connection(Peer, asyncio.BufferedProtocol):
     """One client's TCP connection: bytes in, frames out."""
 
     __slots__ = (
@@ -60,8 +64,11 @@ class Connection(Peer, asyncio.Protocol):
         "_pauses",
         "_pinged",
         "_queued",
+        "_rest",
         "_server",
         "_unread",
+        "_wanted",
+        "_whole_frames",
         "_writable",
         "deadline",
         "heard",
@@ -88,12 +95,15 @@ class Connection(Peer, asyncio.Protocol):
         self._writable = True
         self._dirty = False
         self._ended = False
+        self._whole_frames = False
+        self._rest = bytearray()
+        self._wanted = 0
         self._unread = b""
         self._held: list[Outgoing] | None = None
         self._fragments: bytearray | None = None
         self._pauses = 0
 
-    # asyncio.Protocol
+    # asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -108,12 +118,44 @@ class Connection(Peer, asyncio.Protocol):
         self._server.dispatcher.gone(self)
         self._server.lost(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._server.received
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = bytes(self._server.received[:nbytes])
         self.heard = self._server.loop.time()
-        if self.protocol.extensions:
+        if self._whole_frames:
+            self._cut(data)
+        elif self.protocol.extensions:
             self._inflate(data)
         else:
             self._feed(data)
+
+    def _cut(self, data: bytes) -> None:
+        """Cut whole text frames by hand; all others are websockets', which thus always stands between two frames."""
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._wanted:
+                return
+            data = bytes(self._rest)
+            self._rest.clear()
+        at, most = 0, self._server.config.server.frame_bytes
+        while at < len(data):
+            header, length = measure(data, at)
+            if header < 0 or length > most or self.phase not in LIVE:
+                self._whole_frames = False  # what is wrong with it, websockets says best
+                self._feed(data[at:])
+                return
+            end = at + header + length
+            if not header or end > len(data):
+                self._rest += data[at:]
+                self._wanted = end - at
+                return
+            if data[at] == TEXT and self._fragments is None:
+                self._text(unmask(data, at + header, end))
+            else:
+                self._feed(data[at:end])
+            at = end
 
     def _inflate(self, data: bytes) -> None:
         """Take compressed frames a little at a time: inside they may be a hundred times larger."""
@@ -131,6 +173,8 @@ class Connection(Peer, asyncio.Protocol):
                 self._received(event)
             elif type(event) is Request:
                 self._requested(event)
+                # What a client sends before it is answered stays with the parser that has its beginning.
+                self._whole_frames = not protocol.extensions and data.endswith(b"\r\n\r\n")
         if protocol.writes:
             if protocol.close_expected() and self.phase is not Phase.CLOSING:
                 self._leave()
@@ -157,7 +201,7 @@ class Connection(Peer, asyncio.Protocol):
     # Frames in
 
     def _received(self, frame: Frame) -> None:
-        if self.phase is not Phase.GUEST and self.phase is not Phase.USER:
+        if self.phase not in LIVE:
             return
         opcode = frame.opcode
         if opcode is Opcode.TEXT and frame.fin:
@@ -201,23 +245,8 @@ class Connection(Peer, asyncio.Protocol):
 
     def _requested(self, request: Request) -> None:
         protocol, server = self.protocol, self._server
-        headers = request.headers
-        path = request.path.partition("?")[0]
-        self.address = server.admission.behind(self.address, headers.get_all("X-Forwarded-For"))
-        refusal = server.admission.refusal(
-            self.address, origins=headers.get_all("Origin"), hosts=headers.get_all("Host")
-        )
-        if refusal is not None:
-            response = protocol.reject(*refusal)
-        elif path in PATHS:
-            response = protocol.accept(request)
-        else:
-            host = ",".join(headers.get_all("Host")) or "127.0.0.1"
-            secure = "https" in headers.get_all("X-Forwarded-Proto")
-            response = protocol.reject(*page(method=request.method, path=path, host=host, secure=secure))
-        if request.method == "HEAD":
-            response.body = b""
-        protocol.send_response(response)
+        self.address = server.admission.behind(self.address, request.headers.get_all("X-Forwarded-For"))
+        protocol.send_response(answer(protocol, request, address=self.address, admission=server.admission))
         if protocol.state is OPEN:
             self.phase = Phase.GUEST
             self.deadline = server.loop.time() + server.config.server.auth_timeout
@@ -225,7 +254,7 @@ class Connection(Peer, asyncio.Protocol):
             self._leave()
 
     def recognized(self, known: bool) -> None:
-        if self.phase in (Phase.GUEST, Phase.USER):
+        if self.phase in LIVE:
             self.phase = Phase.USER if known else Phase.GUEST
             limits = self._server.config.server
             now = self._server.loop.time()
@@ -239,7 +268,7 @@ class Connection(Peer, asyncio.Protocol):
         return not self._writable
 
     def send(self, outgoing: Outgoing) -> None:
-        if self.phase is not Phase.GUEST and self.phase is not Phase.USER:
+        if self.phase not in LIVE:
             return
         if self.protocol.extensions and self.protocol.state is OPEN:
             self.protocol.send_text(outgoing.payload)
@@ -247,7 +276,7 @@ class Connection(Peer, asyncio.Protocol):
             return
         frame = outgoing.frame
         if frame is None:
-            frame = outgoing.frame = Frame(Opcode.TEXT, outgoing.payload).serialize(mask=False)
+            frame = outgoing.frame = text_frame(outgoing.payload)
         self._queue(frame)
 
     def hear(self, outgoing: Outgoing) -> None:
@@ -266,7 +295,7 @@ class Connection(Peer, asyncio.Protocol):
     def _queue(self, frame: bytes) -> None:
         if self._queued and self._queued + len(frame) > self._server.config.server.outbox_bytes:
             self.flush()  # what came in one turn of the loop says nothing about the client yet
-            if self._queued and self.phase in (Phase.GUEST, Phase.USER):
+            if self._queued and self.phase in LIVE:
                 self._too_slow()
                 return
         self._queued += len(frame)
@@ -280,7 +309,7 @@ class Connection(Peer, asyncio.Protocol):
             self._server.dirty(self)
 
     def _too_slow(self) -> None:
-        if self.phase in (Phase.GUEST, Phase.USER):
+        if self.phase in LIVE:
             log.info("connection %d reads too slowly", self.number)
             # Whole frames are dropped, none is cut: what is dropped here, the next sync gives.
             self._frames.clear()
@@ -342,7 +371,7 @@ class Connection(Peer, asyncio.Protocol):
     def close(self, code: int, reason: str) -> None:
         if self.phase is Phase.HANDSHAKE:
             self.transport.abort()
-        elif self.phase in (Phase.GUEST, Phase.USER):
+        elif self.phase in LIVE:
             if self.protocol.state is OPEN:  # else the client has closed in the same segment
                 self.protocol.send_close(code, reason)
             self._leave()

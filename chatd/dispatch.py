@@ -16,15 +16,16 @@ from typing import Any, ParamSpec, TypeVar
 
 from chatd import events, retries, wire
 from chatd.before import Before
+from chatd.call import Call, Replayed
 from chatd.config import Config
 from chatd.context import Context, Guards, NoTransaction
-from chatd.db.sqlite import Job, drive
+from chatd.db.sqlite import drive
 from chatd.errors import ChatError, Conflict, Internal, TooFast, TooManyConnections, UnknownOp
 from chatd.hub import Hub
 from chatd.limits import Backoff, Buckets
 from chatd.op import REGISTRY, Function, Op, Rate
 from chatd.passwords import Passwords, is_hash
-from chatd.peer import BAD_PAYLOAD, SESSION_ENDED, Call, Peer, Replayed
+from chatd.peer import BAD_PAYLOAD, SESSION_ENDED, Peer
 from chatd.session import Identity, State
 from chatd.sessions import went_away
 from chatd.transactions import Transactions
@@ -102,7 +103,7 @@ class Dispatcher:
         return session.may_begin(call.lane, exclusive=call.exclusive)
 
     def _decode(self, peer: Peer, data: bytes | bytearray) -> Call:
-        call = Call(peer)
+        call = Call(peer, self.transactions, self._finish)
         try:
             body = wire.parse(data)
             call.id = wire.take_id(body)
@@ -115,8 +116,10 @@ class Dispatcher:
                 call.client_id = wire.take_client_id(body)
             call.request = op.schema.convert(body, owner=op.name)
             if call.client_id is not None:
-                call.told = retries.told(op, body)
-                call.digest = retries.digest(call.told)
+                told = retries.told(op, body)
+                call.digest = retries.digest(told)
+                if op.before is not None:
+                    call.told = told
             call.op = op
             call.lane = op.lane_for(call.request)
         except ChatError as error:
@@ -140,9 +143,9 @@ class Dispatcher:
             if op.before is not None:
                 self._spawn(self._prepare(call, op, op.before), self._preparing)
             elif call.lane == "here":
-                self._succeed(call, drive(self.transactions.execute(call, op, (), NoTransaction())))
+                self._succeed(call, drive(call.work(NoTransaction())))
             else:
-                self.transactions.submit(call, op, (), self._done)
+                self.transactions.submit(call, op)
         except Exception as error:
             self._fail(call, error)
 
@@ -163,12 +166,12 @@ class Dispatcher:
             if call.client_id is not None:
                 replayed = await self._recognize(call, call.client_id)
                 if replayed is not None:
-                    self._finish(call, replayed)
-                    return
-            given = await before(Before(self, call), call.request)
-            self.transactions.submit(call, op, (given,), self._done)
+                    raise replayed
+            call.given = (await before(Before(self, call), call.request),)
+            self.transactions.submit(call, op)
         except Exception as error:
-            self._finish(call, error)
+            call.error = error
+            self._finish(call)
 
     async def _recognize(self, call: Call, client_id: str) -> Replayed | None:
         """The earlier answer to a request that is prepared: one with passwords in it.
@@ -187,18 +190,15 @@ class Dispatcher:
 
     # Reply and events
 
-    def _done(self, job: Job) -> None:
-        self._finish(job.about, job.result if job.error is None else job.error)
-
-    def _finish(self, call: Call, result: Any) -> None:
+    def _finish(self, call: Call) -> None:
         """What came of a call that had to wait; then what waited for it."""
-        if isinstance(result, Replayed):
-            self._repeat(call, result)
-        elif isinstance(result, BaseException):
-            self._fail(call, result)
+        peer, error = call.peer, call.error
+        if error is None:
+            self._succeed(call, call.result)
+        elif isinstance(error, Replayed):
+            self._repeat(call, error)
         else:
-            self._succeed(call, result)
-        peer = call.peer
+            self._fail(call, error)
         if peer.waiting is not None or peer.backlog:
             self.advance(peer)
 
@@ -222,6 +222,7 @@ class Dispatcher:
 
     def _repeat(self, call: Call, replayed: Replayed) -> None:
         """The first answer again; what the op did this time was undone."""
+        call.error = None
         if call.op is not None:
             call.peer.send(self._reply(call, call.op, replayed.data))
         call.peer.session.end()

@@ -1,18 +1,16 @@
-"""A client as the dispatcher sees it, and one request of it on its way."""
+"""A client as the dispatcher sees it."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING
 
-import orjson
-
-from chatd.context import Context
-from chatd.errors import ChatError
 from chatd.limits import Bucket
-from chatd.op import Lane, Op
 from chatd.session import Session
-from chatd.wire import Outgoing, RequestId
+from chatd.wire import Outgoing
+
+if TYPE_CHECKING:
+    from chatd.call import Call
 
 BAD_PAYLOAD = 1007
 """Close code: a text frame was not UTF-8 (RFC 6455, section 8.1)."""
@@ -68,38 +66,3 @@ class Peer:
     def close(self, code: int, reason: str) -> None:
         """Close the connection (RFC 6455, section 7.4)."""
         raise NotImplementedError
-
-
-class Call:
-    """One request on its way to its reply."""
-
-    __slots__ = (
-        "client_id", "context", "digest", "error", "id", "lane", "name", "op", "peer", "request", "told", "welcomed"
-    )  # fmt: skip
-
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
-        self.id: RequestId = None
-        self.name: str | None = None
-        self.op: Op | None = None
-        self.lane: Lane = "here"
-        self.request: Any = None
-        self.client_id: str | None = None
-        self.told = b""
-        self.digest = b""
-        self.error: ChatError | None = None
-        self.context: Context | None = None
-        self.welcomed = False
-
-    @property
-    def exclusive(self) -> bool:
-        """Whether it must run alone on its connection: it may change who the connection is."""
-        return self.op is not None and self.op.before is not None
-
-
-class Replayed(Exception):
-    """The data of an earlier answer to the same client_id."""
-
-    def __init__(self, data: str) -> None:
-        super().__init__()
-        self.data = {**orjson.loads(data), "duplicate": True}

@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
+from chatd.call import Call, Replayed
 from chatd.context import Context, Row
 from chatd.db.query import query
 from chatd.errors import Conflict
 from chatd.op import Op
-from chatd.peer import Call, Replayed
 
 ANSWERED = query(
     """/* retries.answered */

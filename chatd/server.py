@@ -25,6 +25,9 @@ log = logging.getLogger("chatd.server")
 
 P = ParamSpec("P")
 
+RECEIVED = 64 * 1024
+"""The most bytes taken from a connection in one go."""
+
 SWEEP = 0.5
 """Seconds between two looks at every connection's deadline."""
 
@@ -42,6 +45,8 @@ class Server:
         self._connections: set[Connection] = set()
         self.admission = Admission(configuration.server)
         self._dirty: list[Connection] = []
+        self.received = memoryview(bytearray(RECEIVED))
+        """Where every connection's bytes arrive; each takes its own out at once."""
         self._number = 0
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None

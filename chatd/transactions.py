@@ -10,13 +10,14 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 import orjson
 
 from chatd import retries
+from chatd.call import Call, Replayed
 from chatd.config import Config
 from chatd.context import Asked, Context, Transaction
 from chatd.db.sqlite import Database, Job, result_of
 from chatd.errors import ChatError
 from chatd.hub import Hub
 from chatd.op import REGISTRY, AccessTogether, Op
-from chatd.peer import Call, Peer, Replayed
+from chatd.peer import Peer
 from chatd.session import NOBODY
 
 P = ParamSpec("P")
@@ -32,13 +33,13 @@ class Transactions:
         self._is_online = hub.is_online
         self._together = {op.name: partial(self._execute_together, op) for op in REGISTRY.values() if op.together}
 
-    def submit(self, call: Call, op: Op, given: tuple[Any, ...], done: Callable[[Job], None]) -> None:
-        """Queue a call; `done` hears of its job, whose `about` is the call. Raises `Busy`."""
-        job = Job(partial(self.execute, call, op, given), done, about=call, together=self._together.get(op.name))
+    def submit(self, call: Call, op: Op) -> None:
+        """Queue a call. Raises `Busy`."""
         if call.lane == "write":
-            self.database.write(job)
+            call.together = self._together.get(op.name)
+            self.database.write(call)
         else:
-            self.database.read(job, call.peer.number)
+            self.database.read(call, call.peer.number)
 
     def context(self, transaction: Transaction, peer: Peer | None, client_id: str | None = None) -> Context:
         """A context in which an op, or a part of one, runs; without a peer it is nobody's."""
@@ -51,12 +52,14 @@ class Transactions:
             client_id,
         )
 
-    async def execute(self, call: Call, op: Op, given: tuple[Any, ...], transaction: Transaction) -> Any:
+    async def execute(self, call: Call, transaction: Transaction) -> Any:
         """The op itself, in its transaction: access, function, and the memory of its answer.
 
         That a request is a retry shows only when its answer is to be remembered, or where it fails; `Replayed` is then
         raised, so that what it did this time is undone. The common case costs no query.
         """
+        if (op := call.op) is None:
+            raise AssertionError("a call that is executed has an op")
         ctx = call.context = self.context(transaction, call.peer, call.client_id)
         try:
             at = await op.needs.check(ctx, call.request)
@@ -65,7 +68,7 @@ class Transactions:
             elif at is not None:
                 data = await op.function(ctx, call.request, at)
             else:
-                data = await op.function(ctx, call.request, *given)
+                data = await op.function(ctx, call.request, *call.given)
         except ChatError:
             if call.client_id is not None and (replayed := await retries.replay(ctx, call)) is not None:
                 raise replayed from None
@@ -81,7 +84,7 @@ class Transactions:
 
         Raises whatever one of them alone would have raised later: all are then undone and executed one by one.
         """
-        calls: list[Call] = [job.about for job in jobs]
+        calls = cast(Sequence[Call], jobs)
         contexts = [self.context(transaction, call.peer, call.client_id) for call in calls]
         needs = cast(AccessTogether, op.needs)
         results = await needs.check_all([(ctx, call.request) for ctx, call in zip(contexts, calls, strict=True)])

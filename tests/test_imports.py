@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 PURE = {
+    "chatd.frames",
     "chatd.errors",
     "chatd.wire",
     "chatd.names",
@@ -30,7 +31,7 @@ OUTSIDE_WORLD = {"asyncio", "time", "random", "secrets", "socket", "threading", 
 ONLY_BY = {
     "aiosqlite": {"chatd.db.sqlite"},
     "sqlite3": {"chatd.db.sqlite", "chatd.db.migrations", "chatd.cli"},
-    "websockets": {"chatd.connection", "chatd.server", "chatd.client"},
+    "websockets": {"chatd.frames", "chatd.handshake", "chatd.connection", "chatd.server", "chatd.client"},
     "bcrypt": {"chatd.passwords"},
     "asyncpg": {"chatd.db.postgres"},
     "nats": {"chatd.bus.nats"},

@@ -58,23 +58,43 @@ Together = Callable[[Sequence["Job"], Transaction], Coroutine[Any, Any, Sequence
 
 
 class Job:
-    """One op to be run, and what came of it: `result`, or `error` where that is not None. `done` hears of it.
+    """Work for the database, and what came of it: `result`, or `error` where that is not None.
 
-    Jobs with the same `together` that follow one another are run by it; `about` is for `done` and `together` to know
-    the job by.
+    Jobs with the same `together` that follow one another are run by it.
     """
 
-    __slots__ = ("about", "done", "error", "result", "together", "work")
+    __slots__ = ("error", "result", "together")
 
-    def __init__(
-        self, work: Work, done: Callable[[Job], None], *, about: Any = None, together: Together | None = None
-    ) -> None:
-        self.work = work
-        self.done = done
-        self.about = about
-        self.together = together
+    def __init__(self) -> None:
         self.result: Any = None
         self.error: BaseException | None = None
+        self.together: Together | None = None
+
+    def work(self, transaction: Transaction) -> Coroutine[Any, Any, Any]:
+        """What is to be done, in the database's thread."""
+        raise NotImplementedError
+
+    def done(self) -> None:
+        """It is done: the loop says so, in the order of the jobs."""
+        raise NotImplementedError
+
+
+class Errand(Job):
+    """A job made of two functions."""
+
+    __slots__ = ("_done", "_work")
+
+    def __init__(self, work: Work, done: Callable[[Job], None], *, together: Together | None = None) -> None:
+        super().__init__()
+        self._work = work
+        self._done = done
+        self.together = together
+
+    def work(self, transaction: Transaction) -> Coroutine[Any, Any, Any]:
+        return self._work(transaction)
+
+    def done(self) -> None:
+        self._done(self)
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -233,7 +253,7 @@ class Lane:
             self._idle.set()
         for job in jobs:
             try:
-                job.done(job)
+                job.done()
             except Exception:
                 log.exception("what an op did could not be told; the others' replies go on")
 
@@ -337,5 +357,5 @@ def outcome(job: Job) -> Any:
 async def result_of(submit: Callable[[Job], None], work: Work) -> Any:
     """Submit work and wait for what comes of it. Raises its `ChatError`, or any other error."""
     future: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
-    submit(Job(work, lambda job: None if future.done() else future.set_result(job)))
+    submit(Errand(work, lambda job: None if future.done() else future.set_result(job)))
     return outcome(await future)

@@ -43,7 +43,7 @@ class Spent:
 
 
 def send_frame(number: int, *, to_user: str) -> bytes:
-    """A message of 100 bytes with a client_id, as chatd's own client sends them."""
+    """A message of 100 bytes with a client_id of this moment, as chatd's own client sends them."""
     request = {
         "type": "send",
         "id": number,
@@ -60,7 +60,8 @@ class _Talker:
         self._index = index
         self._ledger = ledger
         self._acks = acks
-        self._frames = [send_frame(number, to_user=peer) for number in range(ledger.each)]
+        self._peer = peer
+        self._each = ledger.each
         self._sent = 0
         self._sent_at = [0.0] * ledger.each
         client.hear = self._hear
@@ -71,9 +72,9 @@ class _Talker:
             self._next()
 
     def _next(self) -> None:
-        if self._sent < len(self._frames):
+        if self._sent < self._each:
             self._sent_at[self._sent] = time.perf_counter()
-            self._client.send(self._frames[self._sent])
+            self._client.send(send_frame(self._sent, to_user=self._peer))
             self._sent += 1
 
     def _hear(self, payload: bytes) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from chatd.db.query import Query
 from chatd.db.sqlite import (
     Connection,
     Database,
+    Errand,
     Job,
     SqliteTransaction,
     drive,
@@ -178,7 +179,7 @@ class Heard:
         if len(self.jobs) == self._expected:
             self._all.set()
 
-    async def all(self) -> list[Job]:
+    async def all(self) -> Sequence[Job]:
         await asyncio.wait_for(self._all.wait(), PATIENCE)
         return self.jobs
 
@@ -369,9 +370,9 @@ async def test_run_is_the_number_of_rows_changed(connection: sqlite3.Connection)
 # A batch of writes
 
 
-def ran(connection: sqlite3.Connection, *works: Callable[[Transaction], Any]) -> list[Job]:
+def ran(connection: sqlite3.Connection, *works: Callable[[Transaction], Any]) -> Sequence[Job]:
     """The jobs after one batch."""
-    jobs = [Job(work, unheard) for work in works]
+    jobs = [Errand(work, unheard) for work in works]
     write_batch(connection, jobs)
     assert not connection.in_transaction
     return jobs
@@ -392,7 +393,7 @@ def test_a_batch_has_one_commit(connection: sqlite3.Connection) -> None:
 
 def test_a_failing_job_is_undone_alone(connection: sqlite3.Connection, path: Path) -> None:
     jobs = ran(connection, adding("ada"), adding_and_failing("bob"), names, adding("chen"))
-    assert [job.error for job in jobs[:1] + jobs[2:]] == [None, None, None]
+    assert [job.error for job in (*jobs[:1], *jobs[2:])] == [None, None, None]
     with pytest.raises(NotFound):
         outcome(jobs[1])
     assert outcome(jobs[2]) == ["ada"]
@@ -457,7 +458,7 @@ def test_what_is_kept_is_what_succeeded(plan: list[tuple[str, bool]]) -> None:
         assert [name for (name,) in connection.execute(NAMES.sqlite).fetchall()] == expected
 
 
-def assert_all_unavailable(jobs: list[Job]) -> None:
+def assert_all_unavailable(jobs: Sequence[Job]) -> None:
     assert [type(job.error) for job in jobs] == [Unavailable] * len(jobs)
     assert [job.result for job in jobs] == [None] * len(jobs)
 
@@ -513,11 +514,11 @@ def test_a_rollback_by_sqlite_that_the_job_hides_fails_the_whole_batch(
 # The writer
 
 
-async def submitted(submit: Callable[[Job], None], *works: Callable[[Transaction], Any]) -> list[Job]:
+async def submitted(submit: Callable[[Job], None], *works: Callable[[Transaction], Any]) -> Sequence[Job]:
     """The jobs, submitted in one turn of the loop, in the order in which they were done."""
     heard = Heard(len(works))
     for work in works:
-        submit(Job(work, heard))
+        submit(Errand(work, heard))
     return await heard.all()
 
 
@@ -537,7 +538,7 @@ async def test_a_job_is_done_only_when_others_see_its_whole_batch(database: Data
             last.set()
 
     for name in ("ada", "bob", "chen"):
-        database.write(Job(adding(name), look))
+        database.write(Errand(adding(name), look))
     assert stored(path) == []
     await soon(last.wait())
     assert seen == [["ada", "bob", "chen"]] * 3
@@ -583,8 +584,8 @@ async def test_a_listener_that_fails_does_not_keep_the_others_from_hearing(datab
         raise ValueError("deaf")
 
     heard = Heard(1)
-    database.write(Job(adding("ada"), fail))
-    database.write(Job(adding("bob"), heard))
+    database.write(Errand(adding("ada"), fail))
+    database.write(Errand(adding("bob"), heard))
     assert [outcome(job) for job in await heard.all()] == ["bob"]
 
 
@@ -594,9 +595,9 @@ async def test_the_writer_is_busy_when_more_than_so_many_wait(path: Path, gate: 
         await gate.reached()  # under way, and so not waiting
         heard = Heard(3)
         for name in ("ada", "bob", "chen"):
-            database.write(Job(adding(name), heard))
+            database.write(Errand(adding(name), heard))
         with pytest.raises(Busy):
-            database.write(Job(adding("dora"), heard))
+            database.write(Errand(adding("dora"), heard))
         gate.open()
         assert await soon(first) == "through"
         assert [outcome(job) for job in await heard.all()] == ["ada", "bob", "chen"]
@@ -662,7 +663,7 @@ async def test_reads_of_one_key_run_in_order(database: Database, gate: Gate) -> 
     await gate.reached()
     heard = Heard(20)
     for number in range(20):
-        database.read(Job(noting(number), heard), 7)
+        database.read(Errand(noting(number), heard), 7)
     gate.open()
     assert [outcome(job) for job in await heard.all()] == list(range(20))
     assert ran_in == list(range(20))
@@ -684,10 +685,10 @@ async def test_a_reader_is_busy_when_more_than_so_many_wait(path: Path, gate: Ga
         slow = asyncio.ensure_future(result_of(partial(database.read, key=0), gate.work))
         await gate.reached()
         heard = Heard(2)
-        database.read(Job(names, heard), 0)
+        database.read(Errand(names, heard), 0)
         with pytest.raises(Busy):
-            database.read(Job(names, heard), 0)
-        database.read(Job(names, heard), 1)  # another reader is not
+            database.read(Errand(names, heard), 0)
+        database.read(Errand(names, heard), 1)  # another reader is not
         gate.open()
         assert [outcome(job) for job in await heard.all()] == [[], []]
         assert await soon(slow) == "through"
@@ -699,7 +700,7 @@ def test_a_batch_of_reads_sees_one_snapshot(connection: sqlite3.Connection, path
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute(ADD.sqlite, {"name": "ada"})
 
-    jobs = [Job(work, unheard) for work in (names, add_elsewhere, names)]
+    jobs = [Errand(work, unheard) for work in (names, add_elsewhere, names)]
     read_batch(connection, jobs)
     assert [outcome(job) for job in jobs] == [[], None, []]
     assert not connection.in_transaction
@@ -710,14 +711,14 @@ def test_a_read_that_fails_fails_alone(connection: sqlite3.Connection) -> None:
     async def misspell(db: Transaction) -> None:
         await db.all(statement("SELECT * FROM nowhere"))
 
-    jobs = [Job(work, unheard) for work in (names, misspell, names)]
+    jobs = [Errand(work, unheard) for work in (names, misspell, names)]
     read_batch(connection, jobs)
     assert [type(job.error) for job in jobs] == [type(None), Unavailable, type(None)]
 
 
 def test_a_snapshot_that_cannot_be_had_fails_the_whole_batch_of_reads(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN")  # a transaction within a transaction is refused
-    jobs = [Job(names, unheard), Job(names, unheard)]
+    jobs = [Errand(names, unheard), Errand(names, unheard)]
     read_batch(connection, jobs)
     assert_all_unavailable(jobs)
     assert not connection.in_transaction
@@ -765,9 +766,9 @@ async def test_close_finishes_what_was_submitted(path: Path) -> None:
     database = await Database.open(path, readers=2, batch=3, waiting=1000)
     heard = Heard(30)
     for number in range(10):
-        database.write(Job(adding(str(number)), heard))
-        database.read(Job(names, heard), 0)
-        database.read(Job(names, heard), 1)
+        database.write(Errand(adding(str(number)), heard))
+        database.read(Errand(names, heard), 0)
+        database.read(Errand(names, heard), 1)
     await soon(database.close())
     assert [job.error for job in heard.jobs] == [None] * 30
     assert stored(path) == [str(number) for number in range(10)]
@@ -783,7 +784,7 @@ async def test_close_finishes_what_was_submitted(path: Path) -> None:
 async def test_close_finishes_what_is_submitted_when_a_job_is_done(path: Path, readers: int) -> None:
     database = await Database.open(path, readers=readers, batch=1, waiting=1000)
     heard = Heard(1)
-    database.write(Job(adding("ada"), lambda job: database.write(Job(adding("bob"), heard))))
+    database.write(Errand(adding("ada"), lambda job: database.write(Errand(adding("bob"), heard))))
     await soon(database.close())
     assert [outcome(job) for job in heard.jobs] == ["bob"]
     assert stored(path) == ["ada", "bob"]

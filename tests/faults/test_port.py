@@ -16,7 +16,7 @@ import orjson
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.frames import Frame, Opcode
+from websockets.frames import Close, Frame, Opcode
 
 from chatd.limits import Rate
 from tests.support import PATIENCE, SETTINGS, Person, Process, befriend, config_for, running
@@ -225,14 +225,19 @@ async def test_frames_that_the_rfc_wants_refused(url: str) -> None:
         assert code_of(await until_closed(person)) == code
 
 
-@pytest.mark.parametrize("last", [Frame(Opcode.TEXT, b"\xff"), Frame(Opcode.BINARY, b""), Frame(Opcode.TEXT, b"{}")])
-async def test_a_close_in_the_same_segment_as_what_comes_before_it(process: Process, last: Frame) -> None:
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [(Frame(Opcode.TEXT, b"\xff"), 1007), (Frame(Opcode.BINARY, b""), 1003), (Frame(Opcode.TEXT, b"{}"), 1000)],
+)
+async def test_a_close_in_the_same_segment_as_what_comes_before_it(process: Process, last: Frame, code: int) -> None:
     async with raw(process.url) as (reader, writer):
         await _shake_hands(reader, writer)
         goodbye = Frame(Opcode.CLOSE, (1000).to_bytes(2, "big"))
         writer.write(last.serialize(mask=True) + goodbye.serialize(mask=True))
         answer = await asyncio.wait_for(reader.read(), PATIENCE)
-        assert answer.endswith(b"\x88\x02\x03\xe8")
+        close = answer[answer.rindex(b"\x88") :]
+        assert Close.parse(close[2:]).code == code
+        assert len(close) == 2 + close[1]  # and nothing after it
     assert await process.kill(15) == 0
     assert "Traceback" not in process.log
 

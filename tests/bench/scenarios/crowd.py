@@ -40,7 +40,8 @@ class _Audience:
     def __init__(self, clients: Sequence[Client], *, to_user: str, messages: int, window: int) -> None:
         self._clients = clients
         self._window = window
-        self._frames = [send_frame(number, to_user=to_user) for number in range(messages)]
+        self._to_user = to_user
+        self._messages = messages
         self._sent = 0
         self._missing = [len(clients)] * messages
         """How many have yet to hear each message; the sender hears it by the reply."""
@@ -70,9 +71,9 @@ class _Audience:
                 self._done.set()
 
     def _next(self) -> None:
-        if self._sent < len(self._frames):
+        if self._sent < self._messages:
+            self._clients[0].send(send_frame(self._sent, to_user=self._to_user))
             self._sent += 1
-            self._clients[0].send(self._frames[self._sent - 1])
 
     async def tell(self) -> None:
         """Send all messages. Raises `Broken` where one does not reach everybody once and in order."""
