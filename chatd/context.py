@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Generic, NamedTuple, NoReturn, ParamSpec, Protocol, TypeVar
 
@@ -42,8 +42,8 @@ class Transaction(Protocol):
         """The number of rows changed, by a statement that returns none."""
         ...
 
-    async def many(self, query: Query, rows: Sequence[Mapping[str, Any]], /) -> int:
-        """The number of rows changed, by a statement that returns none and is run once for each of `rows`."""
+    async def many(self, query: Query, /, **columns: Sequence[Any]) -> int:
+        """The number of rows changed by a statement that returns none and is run once for each row of the columns."""
         ...
 
 
@@ -62,7 +62,7 @@ class NoTransaction:
     async def run(self, query: Query, /, **values: Any) -> int:
         self._refuse()
 
-    async def many(self, query: Query, rows: Sequence[Mapping[str, Any]], /) -> int:
+    async def many(self, query: Query, /, **columns: Sequence[Any]) -> int:
         self._refuse()
 
 

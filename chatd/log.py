@@ -109,25 +109,12 @@ async def post(posts: Sequence[Post]) -> list[tuple[int, int]]:
     }
     ids = [row["id"] for row in await db.all(NEXT_IDS, count=len(posts))]
     places: list[tuple[int, int]] = []
-    rows: list[dict[str, Any]] = []
     created_at = rfc3339(now)
     for post, message_id in zip(posts, ids, strict=True):
         ctx, conversation_id = post.ctx, post.conversation_id
         seq = free[conversation_id]
         free[conversation_id] = seq + 1
         places.append((message_id, seq))
-        rows.append(
-            {
-                "id": message_id,
-                "conversation_id": conversation_id,
-                "seq": seq,
-                "user_id": ctx.user_id,
-                "client_id": ctx.client_id,
-                "kind": post.kind,
-                "content": post.content,
-                "now": now,
-            }
-        )
         message = events.Message(
             message_id=message_id,
             from_user_id=ctx.user_id,
@@ -145,7 +132,17 @@ async def post(posts: Sequence[Post]) -> list[tuple[int, int]]:
             to=(ctx.user_id,) if post.peer_id is None else (post.peer_id, ctx.user_id),
             echo=False,
         )
-    await db.many(POST, rows)
+    await db.many(
+        POST,
+        id=ids,
+        conversation_id=[post.conversation_id for post in posts],
+        seq=[seq for _, seq in places],
+        user_id=[post.ctx.user_id for post in posts],
+        client_id=[post.ctx.client_id for post in posts],
+        kind=[post.kind for post in posts],
+        content=[post.content for post in posts],
+        now=[now] * len(posts),
+    )
     return places
 
 

@@ -54,20 +54,21 @@ async def replay(ctx: Context, call: Call) -> Replayed | None:
 
 async def remember(ctx: Context, call: Call, reply: bytes) -> None:
     """Keep an answer, JSON. Raises `Replayed` where the client_id has one already, or `Conflict`."""
-    if not await ctx.db.run(ANSWER, **_row(ctx, call, reply)):
+    answer = {"client_id": call.client_id, "digest": call.digest, "reply": reply.decode()}
+    if not await ctx.db.run(ANSWER, user_id=ctx.user_id, **answer):
         raise await replay(ctx, call) or LookupError("a client_id that is taken has an answer")
 
 
 async def remember_all(answers: Sequence[tuple[Context, Call, bytes]]) -> None:
     """Keep the answers of one transaction. Raises `Conflict` where one of the client_ids has one already."""
-    if answers and await answers[0][0].db.many(ANSWER, [_row(*answer) for answer in answers]) < len(answers):
+    if not answers:
+        return
+    kept = await answers[0][0].db.many(
+        ANSWER,
+        user_id=[ctx.user_id for ctx, _, _ in answers],
+        client_id=[call.client_id for _, call, _ in answers],
+        digest=[call.digest for _, call, _ in answers],
+        reply=[reply.decode() for _, _, reply in answers],
+    )
+    if kept < len(answers):
         raise Conflict(field="client_id")
-
-
-def _row(ctx: Context, call: Call, reply: bytes) -> dict[str, Any]:
-    return {
-        "user_id": ctx.user_id,
-        "client_id": call.client_id,
-        "digest": call.digest,
-        "reply": reply.decode(),
-    }

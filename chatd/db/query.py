@@ -9,7 +9,7 @@ reads from a JSON array. A query carries its own name in its first comment, so t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +24,16 @@ _AMBIGUOUS = re.compile(r"--|::|:[a-z_]*[A-Z0-9]")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """One statement in both dialects. `parameters` in the order of PostgreSQL's `$1…`; `lists` are passed as lists."""
+    """One statement in both dialects. `parameters` in the order of PostgreSQL's `$1…`; `lists` are passed as lists.
+
+    `sqlite_rows` is SQLite's with a `?` for each of `places`, for a statement that is run once per row: binding by name
+    costs 0.1 µs a value.
+    """
 
     name: str
     sqlite: str
+    sqlite_rows: str
+    places: tuple[str, ...]
     postgres: str
     parameters: tuple[str, ...]
     lists: frozenset[str]
@@ -37,6 +43,10 @@ class Query:
         if not self.lists:
             return values
         return {name: orjson.dumps(value).decode() if name in self.lists else value for name, value in values.items()}
+
+    def rows(self, columns: Mapping[str, Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+        """The rows that columns of equal length make, as `sqlite_rows` takes them."""
+        return zip(*(columns[name] for name in self.places), strict=True)
 
 
 QUERIES: dict[str, Query] = {}
@@ -53,6 +63,11 @@ def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
         return f"${order.setdefault(name, len(order) + 1)}"
 
     return _TOKEN.sub(number, sql), tuple(order)
+
+
+def _in_places(sql: str) -> tuple[str, tuple[str, ...]]:
+    places = tuple(name for name in _TOKEN.findall(sql) if name)
+    return _TOKEN.sub(lambda match: "?" if match.group(1) else match.group(0), sql), places
 
 
 def query(sql: str) -> Query:
@@ -72,9 +87,13 @@ def by_dialect(*, sqlite: str, postgres: str) -> Query:
         raise TypeError(f"two queries are named {name}")
     lists = frozenset(_LIST.findall(sqlite))
     text, parameters = _numbered(_LIST.sub(r"= ANY(:\1)", postgres))
+    for_sqlite = _LIST.sub(r"IN (SELECT value FROM json_each(:\1))", sqlite)
+    rows, places = _in_places(for_sqlite)
     made = Query(
         name=name,
-        sqlite=_LIST.sub(r"IN (SELECT value FROM json_each(:\1))", sqlite),
+        sqlite=for_sqlite,
+        sqlite_rows=rows,
+        places=places,
         postgres=text,
         parameters=parameters,
         lists=lists,

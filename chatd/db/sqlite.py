@@ -12,7 +12,7 @@ import contextlib
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -49,8 +49,8 @@ class SqliteTransaction:
     async def run(self, query: Query, /, **values: Any) -> int:
         return self._cursor.execute(query.sqlite, query.for_sqlite(values)).rowcount
 
-    async def many(self, query: Query, rows: Sequence[Mapping[str, Any]], /) -> int:
-        return self._cursor.executemany(query.sqlite, rows).rowcount
+    async def many(self, query: Query, /, **columns: Sequence[Any]) -> int:
+        return self._cursor.executemany(query.sqlite_rows, query.rows(columns)).rowcount
 
 
 Together = Callable[[Sequence["Job"], Transaction], Coroutine[Any, Any, Sequence[Any]]]

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,8 @@ class PostgresTransaction:
         status: str = await self._connection.execute(query.postgres, *_in_order(query, values))
         return int(status.rpartition(" ")[2])  # "UPDATE 3", "INSERT 0 1"
 
-    async def many(self, query: Query, rows: Sequence[Mapping[str, Any]], /) -> int:
+    async def many(self, query: Query, /, **columns: Sequence[Any]) -> int:
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         return sum([await self.run(query, **row) for row in rows])
 
 

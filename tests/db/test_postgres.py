@@ -7,7 +7,7 @@ import contextlib
 import importlib
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -259,8 +259,8 @@ class Recorder:
         self.heard.append((query.name, changed))
         return changed
 
-    async def many(self, query: Query, rows: Sequence[Mapping[str, Any]], /) -> int:
-        changed = await self._db.many(query, rows)
+    async def many(self, query: Query, /, **columns: Sequence[Any]) -> int:
+        changed = await self._db.many(query, **columns)
         self.heard.append((query.name, changed))
         return changed
 
@@ -346,7 +346,8 @@ async def story(db: Transaction) -> None:
 async def _retries(db: Transaction, user_id: int) -> None:
     answer = {"user_id": user_id, "client_id": "c0", "digest": b"\x00\xff", "reply": "{}"}
     await db.run(chatd.retries.ANSWER, **answer)
-    await db.many(chatd.retries.ANSWER, [answer | {"client_id": client_id} for client_id in ("c1", "c0")])
+    again = {name: [value, value] for name, value in answer.items()}
+    await db.many(chatd.retries.ANSWER, **again | {"client_id": ["c1", "c0"]})
     await db.one(chatd.retries.ANSWERED, user_id=user_id, client_id="c0")
 
 

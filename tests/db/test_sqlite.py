@@ -49,7 +49,7 @@ END;
 
 def statement(sql: str, *, lists: frozenset[str] = frozenset()) -> Query:
     """A query of these tests alone: `chatd.db.query.query` would register it."""
-    return Query(name="test_sqlite", sqlite=sql, postgres="", parameters=(), lists=lists)
+    return Query(name="test_sqlite", sqlite=sql, sqlite_rows="", places=(), postgres="", parameters=(), lists=lists)
 
 
 ADD = statement("INSERT INTO people (name) VALUES (:name)")
