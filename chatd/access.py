@@ -92,21 +92,22 @@ MEMBERSHIP = query(
     LEFT JOIN friends f ON f.user_id = m.user_id AND f.friend_id = p.id
     LEFT JOIN blocks mine ON mine.user_id = m.user_id AND mine.blocked_id = p.id
     LEFT JOIN blocks theirs ON theirs.user_id = p.id AND theirs.blocked_id = m.user_id
-    WHERE m.conversation_id = :conversation_id AND m.user_id = :user_id
+    WHERE m.user_id = :me AND m.conversation_id = COALESCE(CAST(:conversation_id AS BIGINT), (
+        SELECT d.id FROM users named
+        JOIN conversations d ON d.low_id = CASE WHEN named.id < :me THEN named.id ELSE CAST(:me AS BIGINT) END
+                            AND d.high_id = CASE WHEN named.id < :me THEN CAST(:me AS BIGINT) ELSE named.id END
+        WHERE named.username_key = :key
+    ))
     """
 )
 
 
 async def membership(ctx: Context, conversation_id: int) -> Membership:
     """The asker's place in a conversation. Raises `NotFound`."""
-    return _membership(await _row(ctx, conversation_id))
-
-
-async def _row(ctx: Context, conversation_id: int) -> Row:
-    row = await ctx.db.one(MEMBERSHIP, conversation_id=conversation_id, user_id=ctx.user_id)
+    row = await ctx.db.one(MEMBERSHIP, me=ctx.user_id, conversation_id=conversation_id, key=None)
     if row is None:
         raise NotFound(field="conversation_id")
-    return row
+    return _membership(row)
 
 
 def _membership(row: Row) -> Membership:
@@ -127,14 +128,6 @@ def _membership(row: Row) -> Membership:
 CONVERSATION_WITH_USER = query(
     """/* access.conversation_with_user */
     SELECT id FROM conversations WHERE low_id = :low_id AND high_id = :high_id
-    """
-)
-CONVERSATION_WITH_NAME = query(
-    """/* access.conversation_with_name */
-    SELECT c.id FROM users u
-    JOIN conversations c ON c.low_id = CASE WHEN u.id < :me THEN u.id ELSE CAST(:me AS BIGINT) END
-                        AND c.high_id = CASE WHEN u.id < :me THEN CAST(:me AS BIGINT) ELSE u.id END
-    WHERE u.username_key = :key
     """
 )
 STANDING = query(
@@ -169,9 +162,14 @@ class Member:
     async def check(self, ctx: Context, request: Any) -> Membership:
         """The membership. Raises `NotFound` for a stranger; for `post` also `NotFriends`, `Blocked`, `Unreachable`."""
         conversation_id: int | None = request.conversation_id
-        if conversation_id is None:
+        name, user_id = self._user(request)
+        key = None if name is None or user_id is not None else names.key(name)
+        row = await ctx.db.one(MEMBERSHIP, me=ctx.user_id, conversation_id=conversation_id, key=key)
+        if row is None and conversation_id is None:
             conversation_id = await self._conversation_with_user(ctx, request)
-        row = await _row(ctx, conversation_id)
+            row = await ctx.db.one(MEMBERSHIP, me=ctx.user_id, conversation_id=conversation_id, key=None)
+        if row is None:
+            raise NotFound(field="conversation_id")
         if self.may == "post" and row["kind"] == "direct":
             _may_post(ctx, row)
         return _membership(row)
@@ -209,10 +207,6 @@ class Member:
                 field="conversation_id",
                 expected=Phrase(f"or {field} or {field}_id is required", f"、{field}、{field}_id 须填其一"),
             )
-        if name is not None and user_id is None:  # the common case, in one query
-            known = await ctx.db.one(CONVERSATION_WITH_NAME, key=names.key(name), me=ctx.user_id)
-            if known is not None:
-                return int(known["id"])
         user = await find_user(ctx, name=name, user_id=user_id, field=field)
         low_id, high_id = sorted((ctx.user_id, user["id"]))
         row = await ctx.db.one(CONVERSATION_WITH_USER, low_id=low_id, high_id=high_id)

@@ -24,8 +24,8 @@ class Call(Job):
     """
 
     __slots__ = (
-        "client_id", "context", "digest", "finish", "given", "id", "lane", "name", "op", "peer", "request", "told",
-        "transactions", "welcomed",
+        "client_id", "context", "digest", "exclusive", "finish", "given", "id", "lane", "name", "op", "peer", "request",
+        "told", "transactions", "welcomed",
     )  # fmt: skip
 
     def __init__(self, peer: Peer, transactions: Transactions, finish: Callable[[Call], None]) -> None:
@@ -43,12 +43,9 @@ class Call(Job):
         self.digest = b""
         self.given: tuple[Any, ...] = ()
         self.context: Context | None = None
-        self.welcomed = False
-
-    @property
-    def exclusive(self) -> bool:
+        self.exclusive = False
         """Whether it must run alone on its connection: it may change who the connection is."""
-        return self.op is not None and self.op.before is not None
+        self.welcomed = False
 
     def work(self, transaction: Transaction) -> Coroutine[Any, Any, Any]:
         return self.transactions.execute(self, transaction)

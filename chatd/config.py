@@ -51,7 +51,7 @@ class Server:
 class Database:
     data: str = "data"
     readers: Annotated[int, Whole(1, 16)] = 2
-    batch: Annotated[int, Whole(1, 10_000)] = 256
+    batch: Annotated[int, Whole(1, 10_000)] = 512
     waiting: Count = 100_000
 
 

@@ -109,12 +109,12 @@ class Context:
         *,
         conversation_id: int,
         seq: int | None,
-        to: Sequence[int],
+        to: tuple[int, ...],
         client_id: str | None = None,
         echo: bool = True,
     ) -> None:
         """Tell the users `to` what happened, after the commit."""
-        self.emitted.append(Emitted(data, conversation_id, seq, tuple(to), self.user_id, client_id, echo))
+        self.emitted.append(Emitted(data, conversation_id, seq, to, self.identity.user_id, client_id, echo))
 
     def authenticate(self, identity: Identity, lang: Language) -> None:
         """Make the asking connection this user's, after the commit."""

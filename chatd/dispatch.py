@@ -96,11 +96,9 @@ class Dispatcher:
         peer.pause(False)
 
     def _may_begin(self, call: Call) -> bool:
-        session = call.peer.session
+        peer = call.peer
         most = READS if call.lane == "read" else self.config.server.in_flight
-        if session.under_way >= most or call.peer.congested:
-            return False
-        return session.may_begin(call.lane, exclusive=call.exclusive)
+        return not peer.congested and peer.session.may_begin(call.lane, exclusive=call.exclusive, most=most)
 
     def _decode(self, peer: Peer, data: bytes | bytearray) -> Call:
         call = Call(peer, self.transactions, self._finish)
@@ -121,7 +119,8 @@ class Dispatcher:
                 if op.before is not None:
                     call.told = told
             call.op = op
-            call.lane = op.lane_for(call.request)
+            call.exclusive = op.before is not None
+            call.lane = op.lane if op.write_when is None else op.lane_for(call.request)
         except ChatError as error:
             call.error = error
         return call

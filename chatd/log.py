@@ -108,42 +108,45 @@ async def post(posts: Sequence[Post]) -> list[tuple[int, int]]:
         for conversation_id in sorted(counts)
     }
     ids = [row["id"] for row in await db.all(NEXT_IDS, count=len(posts))]
-    places: list[tuple[int, int]] = []
+    seqs: list[int] = []
+    authors: list[int] = []
     created_at = rfc3339(now)
     for post, message_id in zip(posts, ids, strict=True):
-        ctx, conversation_id = post.ctx, post.conversation_id
+        ctx, conversation_id, peer_id = post.ctx, post.conversation_id, post.peer_id
+        author = ctx.identity
         seq = free[conversation_id]
         free[conversation_id] = seq + 1
-        places.append((message_id, seq))
+        seqs.append(seq)
+        authors.append(author.user_id)
         message = events.Message(
             message_id=message_id,
-            from_user_id=ctx.user_id,
-            from_username=ctx.identity.username,
-            to_user_id=post.peer_id,
+            from_user_id=author.user_id,
+            from_username=author.username,
+            to_user_id=peer_id,
             kind=post.kind,
             content=post.content,
             created_at=created_at,
         )
         ctx.emit(
             message,
-            client_id=ctx.client_id,
             conversation_id=conversation_id,
             seq=seq,
-            to=(ctx.user_id,) if post.peer_id is None else (post.peer_id, ctx.user_id),
+            to=(author.user_id,) if peer_id is None else (peer_id, author.user_id),
+            client_id=ctx.client_id,
             echo=False,
         )
     await db.many(
         POST,
         id=ids,
         conversation_id=[post.conversation_id for post in posts],
-        seq=[seq for _, seq in places],
-        user_id=[post.ctx.user_id for post in posts],
+        seq=seqs,
+        user_id=authors,
         client_id=[post.ctx.client_id for post in posts],
         kind=[post.kind for post in posts],
         content=[post.content for post in posts],
         now=[now] * len(posts),
     )
-    return places
+    return list(zip(ids, seqs, strict=True))
 
 
 async def _advance(db: Transaction, conversation_id: int, count: int, now: int) -> int:

@@ -82,11 +82,8 @@ class Op:
     raises: tuple[type[ChatError], ...]
     example: dict[str, Any]
     doc: str
-
-    @property
-    def takes_client_id(self) -> bool:
-        """Whether a retry of the op is recognized. A guest has no (user, client_id) to be recognized by."""
-        return self.lane == "write" and self.needs.asks == "user"
+    takes_client_id: bool
+    """Whether a retry of the op is recognized. A guest has no (user, client_id) to be recognized by."""
 
     def lane_for(self, request: Any) -> Lane:
         """Where this request runs."""
@@ -166,6 +163,7 @@ def op(
             raises=tuple(dict.fromkeys([*needs.raises, *raises])),
             example=example,
             doc=doc,
+            takes_client_id=lane == "write" and needs.asks == "user",
         )
         return function
 

@@ -52,14 +52,14 @@ async def replay(ctx: Context, call: Call) -> Replayed | None:
     return Replayed(first["reply"])
 
 
-async def remember(ctx: Context, call: Call, reply: bytes) -> None:
+async def remember(ctx: Context, call: Call, reply: str) -> None:
     """Keep an answer, JSON. Raises `Replayed` where the client_id has one already, or `Conflict`."""
-    answer = {"client_id": call.client_id, "digest": call.digest, "reply": reply.decode()}
+    answer = {"client_id": call.client_id, "digest": call.digest, "reply": reply}
     if not await ctx.db.run(ANSWER, user_id=ctx.user_id, **answer):
         raise await replay(ctx, call) or LookupError("a client_id that is taken has an answer")
 
 
-async def remember_all(answers: Sequence[tuple[Context, Call, bytes]]) -> None:
+async def remember_all(answers: Sequence[tuple[Context, Call, str]]) -> None:
     """Keep the answers of one transaction. Raises `Conflict` where one of the client_ids has one already."""
     if not answers:
         return
@@ -68,7 +68,7 @@ async def remember_all(answers: Sequence[tuple[Context, Call, bytes]]) -> None:
         user_id=[ctx.user_id for ctx, _, _ in answers],
         client_id=[call.client_id for _, call, _ in answers],
         digest=[call.digest for _, call, _ in answers],
-        reply=[reply.decode() for _, _, reply in answers],
+        reply=[reply for _, _, reply in answers],
     )
     if kept < len(answers):
         raise Conflict(field="client_id")

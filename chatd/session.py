@@ -88,11 +88,11 @@ class Session:
         """How many ops have begun and not ended."""
         return self._under_way
 
-    def may_begin(self, lane: Lane, *, exclusive: bool) -> bool:
-        """Whether an op of this lane keeps the order of replies if it begins now."""
+    def may_begin(self, lane: Lane, *, exclusive: bool, most: int) -> bool:
+        """Whether an op of this lane keeps the order of replies if it begins now, `most` being under way at once."""
         if self._under_way == 0:
             return True
-        return lane == self._lane and not exclusive and not self._exclusive
+        return self._under_way < most and lane == self._lane and not exclusive and not self._exclusive
 
     def begin(self, lane: Lane, *, exclusive: bool) -> None:
         """An op begins. An exclusive one (it may change who the connection is) runs alone."""

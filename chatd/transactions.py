@@ -75,7 +75,7 @@ class Transactions:
             raise
         if call.client_id is None:
             return data
-        reply = orjson.dumps(data)
+        reply = orjson.dumps(data).decode()
         await retries.remember(ctx, call, reply)
         return orjson.Fragment(reply)
 
@@ -97,13 +97,13 @@ class Transactions:
                 able.append(number)
             elif call.client_id is not None:
                 results[number] = await self._replay_or(at, ctx, call)
-        answers: list[tuple[Context, Call, bytes]] = []
+        answers: list[tuple[Context, Call, str]] = []
         for number, data in zip(able, await op.function(asked) if asked else (), strict=True):
             call = calls[number]
             if call.client_id is None:
                 results[number] = data
             else:
-                reply = orjson.dumps(data)
+                reply = orjson.dumps(data).decode()
                 answers.append((contexts[number], call, reply))
                 results[number] = orjson.Fragment(reply)
         await retries.remember_all(answers)

@@ -93,32 +93,40 @@ def test_a_connection_counts_what_is_under_way(guest: Session) -> None:
 @pytest.mark.parametrize("lane", get_args(Lane))
 @pytest.mark.parametrize("exclusive", [False, True])
 def test_where_nothing_is_under_way_anything_may_begin(guest: Session, lane: Lane, exclusive: bool) -> None:
-    assert guest.may_begin(lane, exclusive=exclusive)
+    assert guest.may_begin(lane, exclusive=exclusive, most=8)
     guest.begin("write", exclusive=True)
     guest.end()
-    assert guest.may_begin(lane, exclusive=exclusive)
+    assert guest.may_begin(lane, exclusive=exclusive, most=8)
 
 
 @pytest.mark.parametrize(("running", "next_one"), list(product(get_args(Lane), repeat=2)))
 def test_only_ops_of_one_lane_run_side_by_side(guest: Session, running: Lane, next_one: Lane) -> None:
     guest.begin(running, exclusive=False)
-    assert guest.may_begin(next_one, exclusive=False) is (running == next_one)
+    assert guest.may_begin(next_one, exclusive=False, most=8) is (running == next_one)
+
+
+def test_no_more_than_so_many_are_under_way(guest: Session) -> None:
+    guest.begin("read", exclusive=False)
+    guest.begin("read", exclusive=False)
+    assert not guest.may_begin("read", exclusive=False, most=2)
+    guest.end()
+    assert guest.may_begin("read", exclusive=False, most=2)
 
 
 def test_an_exclusive_op_waits_for_those_before_it(guest: Session) -> None:
     guest.begin("write", exclusive=False)
-    assert not guest.may_begin("write", exclusive=True)
+    assert not guest.may_begin("write", exclusive=True, most=8)
 
 
 def test_an_exclusive_op_holds_up_those_after_it(guest: Session) -> None:
     guest.begin("write", exclusive=True)
-    assert not guest.may_begin("write", exclusive=False)
+    assert not guest.may_begin("write", exclusive=False, most=8)
 
 
 def test_what_waits_may_begin_once_the_last_op_of_the_other_lane_has_ended(guest: Session) -> None:
     guest.begin("write", exclusive=False)
     guest.begin("write", exclusive=False)
     guest.end()
-    assert not guest.may_begin("read", exclusive=False)
+    assert not guest.may_begin("read", exclusive=False, most=8)
     guest.end()
-    assert guest.may_begin("read", exclusive=False)
+    assert guest.may_begin("read", exclusive=False, most=8)
