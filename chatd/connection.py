@@ -13,7 +13,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from chatd import wire
-from chatd.frames import TEXT, measure, text_frame, unmask
+from chatd.frames import PONG, TEXT, measure, text_frame, unmask
 from chatd.handshake import answer
 from chatd.http import BAD_REQUEST
 from chatd.limits import Bucket
@@ -153,7 +153,7 @@ class Connection(Peer, asyncio.BufferedProtocol):
                 return
             if data[at] == TEXT and self._fragments is None:
                 self._text(unmask(data, at + header, end))
-            else:
+            elif data[at] != PONG:  # that something was heard is all that a pong says
                 self._feed(data[at:end])
             at = end
 
@@ -282,9 +282,9 @@ class Connection(Peer, asyncio.BufferedProtocol):
     def hear(self, outgoing: Outgoing) -> None:
         if self._held is None:
             self.send(outgoing)
-            return
-        self._held.append(outgoing)
-        if len(self._held) > HELD:
+        elif len(self._held) < HELD:
+            self._held.append(outgoing)
+        else:
             self._too_slow()
 
     def hold(self, held: bool) -> None:
@@ -300,7 +300,9 @@ class Connection(Peer, asyncio.BufferedProtocol):
                 return
         self._queued += len(frame)
         self._frames.append(frame)
-        self._soon()
+        if self._writable and not self._dirty:
+            self._dirty = True
+            self._server.dirty(self)
 
     def _soon(self) -> None:
         """Have what is queued written at the end of this turn of the loop."""

@@ -11,6 +11,9 @@ from websockets.frames import apply_mask  # type: ignore[attr-defined]  # in C, 
 TEXT = 0x81
 """The first byte of a text frame that is whole: FIN and the opcode."""
 
+PONG = 0x8A
+"""The first byte of a pong."""
+
 _MASKED = 0x80
 _HEADERS = {126: 2, 127: 8}
 """How many bytes of length follow one of these."""

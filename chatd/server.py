@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import ParamSpec, cast
+from typing import cast
 
 from websockets.extensions import ServerExtensionFactory
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
@@ -22,8 +21,6 @@ from chatd.dispatch import Dispatcher
 from chatd.peer import RESTART
 
 log = logging.getLogger("chatd.server")
-
-P = ParamSpec("P")
 
 RECEIVED = 64 * 1024
 """The most bytes taken from a connection in one go."""
@@ -92,7 +89,10 @@ class Server:
     def _flush(self) -> None:
         connections, self._dirty = self._dirty, []
         for connection in connections:
-            self._guarded(connection, connection.flush)
+            try:
+                connection.flush()
+            except Exception:
+                _give_up(connection)
 
     # Deadlines
 
@@ -100,15 +100,10 @@ class Server:
         now = self.loop.time()
         self._sweeper = self.loop.call_later(SWEEP, self._sweep)
         for connection in [one for one in self._connections if one.deadline <= now]:
-            self._guarded(connection, connection.overdue, now)
-
-    def _guarded(self, connection: Connection, act: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Whatever goes wrong with one connection ends that one alone."""
-        try:
-            act(*args, **kwargs)
-        except Exception:
-            log.exception("connection %d is given up", connection.number)
-            connection.transport.abort()
+            try:
+                connection.overdue(now)
+            except Exception:
+                _give_up(connection)
 
     # The end
 
@@ -132,6 +127,12 @@ class Server:
             connection.transport.abort()
         if self._sweeper is not None:
             self._sweeper.cancel()
+
+
+def _give_up(connection: Connection) -> None:
+    """Whatever goes wrong with one connection ends that one alone."""
+    log.exception("connection %d is given up", connection.number)
+    connection.transport.abort()
 
 
 async def _within(waiting: object, deadline: float) -> None:
