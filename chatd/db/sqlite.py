@@ -202,8 +202,15 @@ class Connection(aiosqlite.Connection):
         return future
 
 
+READ_TOGETHER = 4
+"""How many reads a reader does before it lets the writer finish a batch: who reads may not starve who writes."""
+
+
 class Lane:
-    """The jobs of one connection: those that wait are taken together while the ones before are under way."""
+    """The jobs of one connection: those that wait are taken together while the ones before are under way.
+
+    A lane that has another one `ahead` of it rests after each batch of its own while that one finishes one.
+    """
 
     def __init__(
         self,
@@ -212,9 +219,12 @@ class Lane:
         *,
         batch: int,
         waiting: int,
+        ahead: Lane | None = None,
     ) -> None:
         self._connection = connection
         self._run = run
+        self._ahead = ahead
+        self._resting: list[Lane] = []
         self._batch = batch
         self._most = waiting
         self._waiting: deque[Job] = deque()
@@ -246,11 +256,16 @@ class Lane:
             log.error("a batch was lost", exc_info=error)
             for job in jobs:
                 job.result, job.error = None, Unavailable()
-        if self._waiting:
-            self._next()
-        else:
+        if not self._waiting:
             self._busy = False
             self._idle.set()
+        elif self._ahead is not None and self._ahead.busy:
+            self._ahead._resting.append(self)
+        else:
+            self._next()
+        resting, self._resting = self._resting, []
+        for lane in resting:
+            lane._next()
         for job in jobs:
             try:
                 job.done()
@@ -299,7 +314,9 @@ class Database:
     def __init__(self, writer: Connection, readers: Sequence[Connection], *, batch: int, waiting: int) -> None:
         self._connections = (writer, *readers)
         self._writer = Lane(writer, write_batch, batch=batch, waiting=waiting)
-        self._readers = [Lane(reader, read_batch, batch=batch, waiting=waiting) for reader in readers]
+        self._readers = [
+            Lane(reader, read_batch, batch=READ_TOGETHER, waiting=waiting, ahead=self._writer) for reader in readers
+        ]
         self._version: int | None = None
 
     @classmethod
