@@ -125,8 +125,18 @@ def _serve(settings: config.Config, arguments: argparse.Namespace) -> int:
     )
     gc.freeze()  # what is loaded by now stays: the collector need not look at it again
     gc.set_threshold(50_000)  # frames make no cycles; looking for some after every 700 objects costs 5 % of the CPU
-    asyncio.run(app.serve(settings, _announce))
+    with asyncio.Runner(loop_factory=_new_event_loop()) as runner:
+        runner.run(app.serve(settings, _announce))
     return 0
+
+
+def _new_event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the loop: uvloop where it is installed (`chatd[speed]`), else asyncio itself."""
+    try:
+        import uvloop  # noqa: PLC0415  (only serving needs it, and not everybody has it)
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def _announce(address: tuple[str, int]) -> None:

@@ -27,9 +27,9 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
         yield address
 
 
-@pytest.fixture
-async def process(tmp_path: Path) -> AsyncIterator[Process]:
-    process = Process(tmp_path)
+@pytest.fixture(params=["asyncio", "uvloop"])
+async def process(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Process]:
+    process = Process(tmp_path, uvloop=request.param == "uvloop")
     await process.start()
     yield process
     await process.end()

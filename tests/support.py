@@ -140,6 +140,7 @@ async def befriend(one: Person, other: Person, *, username: str) -> int:
     return conversation_id
 
 
+ROOT = Path(__file__).parent.parent
 SETTINGS = """
 [server]
 listen = "127.0.0.1:{port}"
@@ -153,12 +154,23 @@ account = {{ per_second = 0, burst = 1 }}
 """
 
 
-class Process:
-    """A daemon in a process of its own, that can be killed and started again on the same port and data."""
+def _hiding_uvloop(folder: Path) -> Path:
+    hiding = folder / "without-uvloop"
+    hiding.mkdir(exist_ok=True)
+    (hiding / "uvloop.py").write_text("raise ImportError('hidden')\n")
+    return hiding
 
-    def __init__(self, folder: Path, settings: str = SETTINGS) -> None:
+
+class Process:
+    """A daemon in a process of its own, that can be killed and started again on the same port and data.
+
+    uvloop is installed for the tests; the daemon takes it unless it is hidden.
+    """
+
+    def __init__(self, folder: Path, settings: str = SETTINGS, *, uvloop: bool = False) -> None:
         self.folder = folder
         self.settings = settings
+        self._path = [ROOT] if uvloop else [_hiding_uvloop(folder), ROOT]
         self.port = 0
         self.output: list[str] = []
         self._process: asyncio.subprocess.Process | None = None
@@ -185,7 +197,7 @@ class Process:
                 *(sys.executable, "-m", "chatd", "serve", "--config", str(file), "--data", str(self.data), *arguments),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, self._path))},
             )
         assert self._process.stdout is not None
         ready = (await asyncio.wait_for(self._process.stdout.readline(), PATIENCE)).decode()
@@ -217,7 +229,7 @@ class Process:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         output, _ = await asyncio.wait_for(process.communicate(stdin.encode()), PATIENCE)
         assert process.returncode is not None
