@@ -174,13 +174,13 @@ class Member:
             _may_post(ctx, row)
         return _membership(row)
 
-    async def check_all(self, asked: Sequence[tuple[Context, Any]]) -> list[Membership | ChatError]:
+    async def check_all(self, ctxs: Sequence[Context], requests: Sequence[Any]) -> list[Membership | ChatError]:
         """`check` for each, once where a user names a conversation again. One that is refused gets its `ChatError`."""
         found: dict[tuple[Any, ...], Membership | ChatError] = {}
         results = []
-        for ctx, request in asked:
+        for ctx, request in zip(ctxs, requests, strict=True):
             name, user_id = self._user(request)
-            about = (ctx.user_id, request.conversation_id, name, user_id)
+            about = (ctx.identity.user_id, request.conversation_id, name, user_id)
             if (result := found.get(about)) is None:
                 try:
                     result = await self.check(ctx, request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, Generic, NamedTuple, NoReturn, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, TypeVar
 
 from chatd.config import Config
 from chatd.db.query import Query
@@ -23,8 +23,6 @@ class Row(Protocol):
 
 P = ParamSpec("P")
 T = TypeVar("T")
-R = TypeVar("R")
-A = TypeVar("A")
 
 
 class Transaction(Protocol):
@@ -124,14 +122,6 @@ class Context:
     def end_session(self, user_id: int, session_id: int) -> None:
         """Close the live connections of a user's session, after the commit."""
         self.ended.append((user_id, session_id))
-
-
-class Asked(NamedTuple, Generic[R, A]):
-    """One of several requests for an op that answers them together. `at` is what its access gave."""
-
-    ctx: Context
-    request: R
-    at: A
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ import orjson
 from chatd import events
 from chatd.context import Context, Row, Transaction
 from chatd.db.query import by_dialect, query
-from chatd.record import record
 from chatd.wire import rfc3339
 
 NEXT_SEQ = query(
@@ -85,66 +84,61 @@ async def append_for(ctx: Context, user_id: int, data: Any) -> None:
     ctx.emit(data, conversation_id=conversation_id, seq=seq, to=(user_id,))
 
 
-@record
-class Post:
-    """A message to be appended. `peer_id` is the other member of a direct conversation."""
+async def post(
+    ctxs: Sequence[Context],
+    *,
+    conversation_id: Sequence[int],
+    kind: Sequence[str],
+    content: Sequence[str],
+    peer_id: Sequence[int | None],
+) -> list[tuple[int, int]]:
+    """Append the messages of one transaction, in order, and publish each to both members. Returns (message_id, seq)s.
 
-    ctx: Context
-    conversation_id: int
-    kind: str
-    content: str
-    peer_id: int | None
-
-
-async def post(posts: Sequence[Post]) -> list[tuple[int, int]]:
-    """Append messages of one transaction, in order, and publish each to both members. Returns their (message_id, seq).
-
-    The connection that sent one hears no event: its reply carries the same `seq`.
+    Each argument has an item for each message; `peer_id` is the other member of a direct conversation. The connection
+    that sent one hears no event: its reply carries the same `seq`.
     """
-    db, now = posts[0].ctx.db, posts[0].ctx.now
-    counts = Counter(post.conversation_id for post in posts)
-    free = {
-        conversation_id: await _advance(db, conversation_id, counts[conversation_id], now)
-        for conversation_id in sorted(counts)
-    }
-    ids = [row["id"] for row in await db.all(NEXT_IDS, count=len(posts))]
+    db, now = ctxs[0].db, ctxs[0].now
+    counts = Counter(conversation_id)
+    free = {one: await _advance(db, one, counts[one], now) for one in sorted(counts)}
+    ids = [row["id"] for row in await db.all(NEXT_IDS, count=len(ctxs))]
     seqs: list[int] = []
     authors: list[int] = []
     created_at = rfc3339(now)
-    for post, message_id in zip(posts, ids, strict=True):
-        ctx, conversation_id, peer_id = post.ctx, post.conversation_id, post.peer_id
+    for ctx, message_id, at, of_kind, text, peer in zip(
+        ctxs, ids, conversation_id, kind, content, peer_id, strict=True
+    ):
         author = ctx.identity
-        seq = free[conversation_id]
-        free[conversation_id] = seq + 1
+        seq = free[at]
+        free[at] = seq + 1
         seqs.append(seq)
         authors.append(author.user_id)
         message = events.Message(
             message_id=message_id,
             from_user_id=author.user_id,
             from_username=author.username,
-            to_user_id=peer_id,
-            kind=post.kind,
-            content=post.content,
+            to_user_id=peer,
+            kind=of_kind,
+            content=text,
             created_at=created_at,
         )
         ctx.emit(
             message,
-            conversation_id=conversation_id,
+            conversation_id=at,
             seq=seq,
-            to=(author.user_id,) if peer_id is None else (peer_id, author.user_id),
+            to=(author.user_id,) if peer is None else (peer, author.user_id),
             client_id=ctx.client_id,
             echo=False,
         )
     await db.many(
         POST,
         id=ids,
-        conversation_id=[post.conversation_id for post in posts],
+        conversation_id=conversation_id,
         seq=seqs,
         user_id=authors,
-        client_id=[post.ctx.client_id for post in posts],
-        kind=[post.kind for post in posts],
-        content=[post.content for post in posts],
-        now=[now] * len(posts),
+        client_id=[ctx.client_id for ctx in ctxs],
+        kind=kind,
+        content=content,
+        now=[now] * len(ctxs),
     )
     return list(zip(ids, seqs, strict=True))
 

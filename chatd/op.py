@@ -7,10 +7,11 @@ An op is a request dataclass (its docstring says what it does), the SQL beside i
 
 It awaits nothing but `ctx.db`: on SQLite it is run to its end inside the database's thread. What must not happen
 there (hashing, waiting) goes into `before`, a coroutine that runs on the loop first and whose result the op is given.
-An op that is asked for very often answers many requests at once, so that its statements are run once for all of them:
+An op that is asked for very often answers many requests at once, so that its statements are run once for all of them.
+It takes and returns lists of what it would take and return alone:
 
     @op(reply=Sent, …, together=True)
-    async def send(asked: Sequence[Asked[Send, Membership]]) -> list[Sent]: …
+    async def send(ctxs: Sequence[Context], requests: Sequence[Send], at: Sequence[Membership]) -> list[Sent]: …
 
 Pure: whatever is ambiguous or undocumented is refused at import.
 """
@@ -58,8 +59,8 @@ class Access(Protocol):
 class AccessTogether(Access, Protocol):
     """An access that can be checked for many at once, as an op with `together` needs it."""
 
-    async def check_all(self, asked: Sequence[tuple[Any, Any]]) -> list[Any]:
-        """What `check` gives each (ctx, request); one that is refused, nothing being changed, gets its `ChatError`."""
+    async def check_all(self, ctxs: Sequence[Any], requests: Sequence[Any]) -> list[Any]:
+        """What `check` gives for each; for one that is refused, nothing having been changed, its `ChatError`."""
         ...
 
 
@@ -110,7 +111,7 @@ def op(
 ) -> Callable[[Function], Function]:
     """Register a coroutine as the op of its name. Raises TypeError for what is ambiguous or undocumented.
 
-    With `together` it takes the requests (`Asked`) of several calls, and returns as many replies in their order.
+    With `together` it takes the contexts, requests and places of several calls, and returns as many replies.
     `write_when` names a field that, where it is true, makes an op of the reader's lane one of the writer's.
     """
 
@@ -119,18 +120,15 @@ def op(
         parameters = list(inspect.signature(function).parameters)
         hints = typing.get_type_hints(function)
         given = [source for source in (needs.gives, before) if source is not None]
-        taken = hints.get(parameters[0]) if parameters else None
         request: Any = hints.get(parameters[1]) if len(parameters) > 1 else None
         returned = hints.get("return")
         if together:
-            request, returned = _argument(_argument(taken)), _argument(returned)
+            request, returned = _argument(request), _argument(returned)
         problems = {
             "is registered twice": name in REGISTRY,
             "must be a coroutine function": not inspect.iscoroutinefunction(function),
-            "takes (ctx, request) and what `needs` or `before` gives": not together
-            and len(parameters) != 2 + len(given),
-            "takes what was asked together, and nothing else": together
-            and (len(parameters) != 1 or before is not None),
+            "takes (ctx, request) and what `needs` or `before` gives": len(parameters) != 2 + len(given),
+            "is answered together, but prepared alone": together and before is not None,
             "is answered together, but its access is not": together and not isinstance(needs, AccessTogether),
             "has both an access and a `before` that give something": len(given) > 1,
             "needs a request dataclass": not is_dataclass(request),

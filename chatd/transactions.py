@@ -12,7 +12,7 @@ import orjson
 from chatd import retries
 from chatd.call import Call, Replayed
 from chatd.config import Config
-from chatd.context import Asked, Context, Transaction
+from chatd.context import Context, Transaction
 from chatd.db.sqlite import Database, Job, result_of
 from chatd.errors import ChatError
 from chatd.hub import Hub
@@ -64,7 +64,7 @@ class Transactions:
         try:
             at = await op.needs.check(ctx, call.request)
             if op.together:
-                (data,) = await op.function([Asked(ctx, call.request, at)])
+                (data,) = await op.function([ctx], [call.request], [at])
             elif at is not None:
                 data = await op.function(ctx, call.request, at)
             else:
@@ -85,26 +85,28 @@ class Transactions:
         Raises whatever one of them alone would have raised later: all are then undone and executed one by one.
         """
         calls = cast(Sequence[Call], jobs)
-        contexts = [self.context(transaction, call.peer, call.client_id) for call in calls]
-        needs = cast(AccessTogether, op.needs)
-        results = await needs.check_all([(ctx, call.request) for ctx, call in zip(contexts, calls, strict=True)])
-        asked: list[Asked[Any, Any]] = []
+        ctxs = [self.context(transaction, call.peer, call.client_id) for call in calls]
+        requests = [call.request for call in calls]
+        places = await cast(AccessTogether, op.needs).check_all(ctxs, requests)
+        results: list[Any] = [None] * len(calls)
         able: list[int] = []
-        for number, (ctx, call, at) in enumerate(zip(contexts, calls, results, strict=True)):
+        for number, (call, ctx, at) in enumerate(zip(calls, ctxs, places, strict=True)):
             call.context = ctx
             if not isinstance(at, ChatError):
-                asked.append(Asked(ctx, call.request, at))
                 able.append(number)
-            elif call.client_id is not None:
-                results[number] = await self._replay_or(at, ctx, call)
+            else:
+                results[number] = at if call.client_id is None else await self._replay_or(at, ctx, call)
+        if len(able) < len(calls):
+            ctxs, requests, places = ([these[number] for number in able] for these in (ctxs, requests, places))
+        replies = await op.function(ctxs, requests, places) if able else ()
         answers: list[tuple[Context, Call, str]] = []
-        for number, data in zip(able, await op.function(asked) if asked else (), strict=True):
+        for number, ctx, data in zip(able, ctxs, replies, strict=True):
             call = calls[number]
             if call.client_id is None:
                 results[number] = data
             else:
                 reply = orjson.dumps(data).decode()
-                answers.append((contexts[number], call, reply))
+                answers.append((ctx, call, reply))
                 results[number] = orjson.Fragment(reply)
         await retries.remember_all(answers)
         return results

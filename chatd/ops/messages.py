@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from chatd import events, log
 from chatd.access import Member, Membership, Self, membership
-from chatd.context import Asked, Context, Row
+from chatd.context import Context, Row
 from chatd.db.query import query
 from chatd.errors import Invalid, NotFound, Phrase
 from chatd.op import op
@@ -56,13 +56,18 @@ class Sent:
     emits=[events.Message, events.Conversation],
     example={"to_user": "bob", "content": "hi"},
 )
-async def send(asked: Sequence[Asked[Send, Membership]]) -> list[Sent]:
+async def send(ctxs: Sequence[Context], requests: Sequence[Send], at: Sequence[Membership]) -> list[Sent]:
     posted = await log.post(
-        [log.Post(ctx, at.conversation_id, request.kind, request.content, at.peer_id) for ctx, request, at in asked]
+        ctxs,
+        conversation_id=[place.conversation_id for place in at],
+        kind=[request.kind for request in requests],
+        content=[request.content for request in requests],
+        peer_id=[place.peer_id for place in at],
     )
+    created_at = rfc3339(ctxs[0].now)
     return [
-        Sent(message_id, at.conversation_id, seq, rfc3339(ctx.now))
-        for (message_id, seq), (ctx, _, at) in zip(posted, asked, strict=True)
+        Sent(message_id, place.conversation_id, seq, created_at)
+        for (message_id, seq), place in zip(posted, at, strict=True)
     ]
 
 

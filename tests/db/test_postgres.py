@@ -298,8 +298,13 @@ async def story(db: Transaction) -> None:
         ctx = context(author, now=20 + number)
         ctx.client_id = f"c{number}" if peer is bob else None
         peer_id = None if peer is None else peer.user_id
-        post = log.Post(ctx, conversation_id=conversation_id, kind="text", content=content, peer_id=peer_id)
-        await log.post([post, post])
+        columns: dict[str, Any] = {
+            "conversation_id": [conversation_id] * 2,
+            "kind": ["text"] * 2,
+            "content": [content] * 2,
+            "peer_id": [peer_id] * 2,
+        }
+        await log.post([ctx, ctx], **columns)
 
     for viewer in people:
         ctx = context(viewer, now=30)
