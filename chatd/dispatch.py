@@ -131,14 +131,15 @@ class Dispatcher:
         peer, op = call.peer, call.op
         peer.session.begin(call.lane, exclusive=call.exclusive)
         try:
-            wait = peer.bucket.take(self.clock())
+            now = self.clock()
+            wait = peer.bucket.take(now)
             if wait:
                 raise TooFast(retry_after_ms=int(wait * 1000) + 1)
             if op is None or call.error is not None:
                 raise call.error or AssertionError("a call has an op or an error")
             peer.session.refuse(op)
             if op.rate is not None:
-                self._limit(op.rate, peer)
+                self._limit(op.rate, peer, now)
             if op.before is not None:
                 self._spawn(self._prepare(call, op, op.before), self._preparing)
             elif call.lane == "here":
@@ -148,9 +149,9 @@ class Dispatcher:
         except Exception as error:
             self._fail(call, error)
 
-    def _limit(self, rate: Rate, peer: Peer) -> None:
+    def _limit(self, rate: Rate, peer: Peer, now: float) -> None:
         key = peer.address if rate == "account" else peer.session.identity.user_id
-        wait = self._rates[rate].take(key, self.clock())
+        wait = self._rates[rate].take(key, now)
         if wait:
             raise TooFast(retry_after_ms=int(wait * 1000) + 1)
 

@@ -18,7 +18,7 @@ from chatd.errors import ChatError
 from chatd.hub import Hub
 from chatd.op import REGISTRY, AccessTogether, Op
 from chatd.peer import Peer
-from chatd.session import NOBODY
+from chatd.session import NOBODY, Identity
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,16 +41,9 @@ class Transactions:
         else:
             self.database.read(call, call.peer.number)
 
-    def context(self, transaction: Transaction, peer: Peer | None, client_id: str | None = None) -> Context:
-        """A context in which an op, or a part of one, runs; without a peer it is nobody's."""
-        return Context(
-            transaction,
-            self.config,
-            peer.session.identity if peer is not None else NOBODY,
-            time.time_ns() // 1_000_000,
-            self._is_online,
-            client_id,
-        )
+    def context(self, transaction: Transaction, identity: Identity = NOBODY, client_id: str | None = None) -> Context:
+        """A context in which an op, or a part of one, runs on somebody's behalf."""
+        return Context(transaction, self.config, identity, _now(), self._is_online, client_id)
 
     async def execute(self, call: Call, transaction: Transaction) -> Any:
         """The op itself, in its transaction: access, function, and the memory of its answer.
@@ -60,7 +53,7 @@ class Transactions:
         """
         if (op := call.op) is None:
             raise AssertionError("a call that is executed has an op")
-        ctx = call.context = self.context(transaction, call.peer, call.client_id)
+        ctx = call.context = self.context(transaction, call.peer.session.identity, call.client_id)
         try:
             at = await op.needs.check(ctx, call.request)
             if op.together:
@@ -85,7 +78,10 @@ class Transactions:
         Raises whatever one of them alone would have raised later: all are then undone and executed one by one.
         """
         calls = cast(Sequence[Call], jobs)
-        ctxs = [self.context(transaction, call.peer, call.client_id) for call in calls]
+        now, config, is_online = _now(), self.config, self._is_online
+        ctxs = [
+            Context(transaction, config, call.peer.session.identity, now, is_online, call.client_id) for call in calls
+        ]
         requests = [call.request for call in calls]
         places = await cast(AccessTogether, op.needs).check_all(ctxs, requests)
         results: list[Any] = [None] * len(calls)
@@ -129,7 +125,7 @@ class Transactions:
         """The result of a function in a transaction that only reads, on a peer's behalf."""
         result: T = await result_of(
             lambda job: self.database.read(job, peer.number),
-            lambda transaction: _awaited(function(self.context(transaction, peer), *args, **kwargs)),
+            lambda transaction: _awaited(function(self.context(transaction, peer.session.identity), *args, **kwargs)),
         )
         return result
 
@@ -143,9 +139,14 @@ class Transactions:
         """The result of a function in a transaction of its own, on nobody's behalf."""
         result: T = await result_of(
             self.database.write,
-            lambda transaction: _awaited(function(self.context(transaction, None), *args, **kwargs)),
+            lambda transaction: _awaited(function(self.context(transaction), *args, **kwargs)),
         )
         return result
+
+
+def _now() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
 
 
 async def _awaited(result: Awaitable[T]) -> T:
