@@ -13,7 +13,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from chatd import wire
-from chatd.frames import PONG, TEXT, measure, text_frame, unmask
+from chatd.frames import LONGEST_CONTROL, PONG, TEXT, measure, text_frame, unmask
 from chatd.handshake import answer
 from chatd.http import BAD_REQUEST
 from chatd.limits import Bucket
@@ -153,7 +153,7 @@ class Connection(Peer, asyncio.BufferedProtocol):
                 return
             if data[at] == TEXT and self._fragments is None:
                 self._text(unmask(data, at + header, end))
-            elif data[at] != PONG:  # that something was heard is all that a pong says
+            elif data[at] != PONG or length > LONGEST_CONTROL:  # that something was heard is all that a pong says
                 self._feed(data[at:end])
             at = end
 

@@ -14,6 +14,9 @@ TEXT = 0x81
 PONG = 0x8A
 """The first byte of a pong."""
 
+LONGEST_CONTROL = 125
+"""The longest payload of a ping, a pong or a close, in bytes (RFC 6455, section 5.5)."""
+
 _MASKED = 0x80
 _HEADERS = {126: 2, 127: 8}
 """How many bytes of length follow one of these."""
