@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
 from websockets.frames import Frame, Opcode
@@ -18,6 +17,7 @@ from chatd.handshake import answer
 from chatd.http import BAD_REQUEST
 from chatd.limits import Bucket
 from chatd.peer import BAD_PAYLOAD, TOO_SLOW, Peer
+from chatd.phase import LIVE, Phase
 from chatd.wire import Outgoing
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ log = logging.getLogger("chatd.server")
 _quiet = logging.getLogger("chatd.websockets")
 _quiet.setLevel(logging.WARNING)
 
+END = b"\r\n\r\n"
+"""What ends the request (RFC 9112, section 2.1)."""
+
 SLICE = 1024
 """Bytes of compressed frames that are looked at in one go."""
 
@@ -36,20 +39,6 @@ HELD = 1000
 """The most events held back while `auth` reads what its client missed."""
 
 PING = Frame(Opcode.PING, b"").serialize(mask=False)
-
-
-class Phase(Enum):
-    """Where a connection stands between its first byte and its last."""
-
-    HANDSHAKE = auto()
-    GUEST = auto()
-    USER = auto()
-    CLOSING = auto()
-    LOST = auto()
-
-
-LIVE = (Phase.GUEST, Phase.USER)
-"""The phases in which frames are taken and sent."""
 
 
 class Connection(Peer, asyncio.BufferedProtocol):
@@ -124,12 +113,28 @@ class Connection(Peer, asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         data = bytes(self._server.received[:nbytes])
         self.heard = self._server.loop.time()
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
         if self._whole_frames:
             self._cut(data)
         elif self.protocol.extensions:
             self._inflate(data)
+        elif self.phase is Phase.HANDSHAKE:
+            self._shake_hands(data)
         else:
             self._feed(data)
+
+    def _shake_hands(self, data: bytes) -> None:
+        """Have the request answered before what may have come with it."""
+        seen = bytes(self._rest) + data
+        at = seen.find(END)
+        end = len(data) if at < 0 else at + len(END) - len(self._rest)
+        self._rest[:] = seen[1 - len(END) :] if at < 0 else b""
+        self._feed(data[:end])
+        self._whole_frames = self.phase in LIVE and not self.protocol.extensions
+        if end < len(data):
+            self._take(data[end:])
 
     def _cut(self, data: bytes) -> None:
         """Cut whole text frames by hand; all others are websockets', which thus always stands between two frames."""
@@ -173,8 +178,6 @@ class Connection(Peer, asyncio.BufferedProtocol):
                 self._received(event)
             elif type(event) is Request:
                 self._requested(event)
-                # What a client sends before it is answered stays with the parser that has its beginning.
-                self._whole_frames = not protocol.extensions and data.endswith(b"\r\n\r\n")
         if protocol.writes:
             if protocol.close_expected() and self.phase is not Phase.CLOSING:
                 self._leave()

@@ -88,10 +88,10 @@ class Transactions:
         able: list[int] = []
         for number, (call, ctx, at) in enumerate(zip(calls, ctxs, places, strict=True)):
             call.context = ctx
-            if not isinstance(at, ChatError):
-                able.append(number)
+            if isinstance(at, ChatError):
+                results[number] = at
             else:
-                results[number] = at if call.client_id is None else await self._replay_or(at, ctx, call)
+                able.append(number)
         if len(able) < len(calls):
             ctxs, requests, places = ([these[number] for number in able] for these in (ctxs, requests, places))
         replies = await op.function(ctxs, requests, places) if able else ()
@@ -105,12 +105,17 @@ class Transactions:
                 answers.append((ctx, call, reply))
                 results[number] = orjson.Fragment(reply)
         await retries.remember_all(answers)
+        for number, (call, error) in enumerate(zip(calls, results, strict=True)):
+            if isinstance(error, ChatError) and call.client_id is not None:
+                results[number] = await self._replay_or(error, call)
         return results
 
-    async def _replay_or(self, error: ChatError, ctx: Context, call: Call) -> ChatError | Replayed:
+    async def _replay_or(self, error: ChatError, call: Call) -> ChatError | Replayed:
         """The first answer to a retry, which may be asked for by whom nothing is allowed any more; else the error."""
+        if call.context is None:
+            raise AssertionError("a call that was refused has a context")
         try:
-            return await retries.replay(ctx, call) or error
+            return await retries.replay(call.context, call) or error
         except ChatError as conflict:
             return conflict
 

@@ -8,13 +8,14 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.frames import Frame, Opcode
 
 from chatd.app import Daemon
 from chatd.config import Accounts, Config, Database, Rates, Server
@@ -44,6 +45,11 @@ async def running(config: Config) -> AsyncIterator[str]:
         yield f"ws://127.0.0.1:{daemon.address[1]}/ws"
     finally:
         await daemon.stop()
+
+
+def masked(payload: bytes) -> bytes:
+    """A whole text frame, as a client sends it."""
+    return Frame(Opcode.TEXT, payload).serialize(mask=True)
 
 
 class Person:
@@ -82,6 +88,10 @@ class Person:
     async def say(self, op: str, **fields: Any) -> None:
         """Send a request."""
         await self.socket.send(orjson.dumps({"type": op, **fields}).decode())
+
+    def say_at_once(self, requests: Iterable[dict[str, Any]]) -> None:
+        """Send requests in one segment, so that they are there in one turn of the daemon's loop."""
+        self.socket.transport.write(b"".join(masked(orjson.dumps(request)) for request in requests))
 
     async def next(self) -> dict[str, Any]:
         """The next frame."""

@@ -18,6 +18,7 @@ PURE = {
     "chatd.names",
     "chatd.events",
     "chatd.op",
+    "chatd.phase",
     "chatd.record",
     "chatd.session",
     "chatd.limits",

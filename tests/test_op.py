@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -12,7 +12,7 @@ import pytest
 from chatd import events
 from chatd.access import Anyone, Guest, Member, Membership, Self
 from chatd.errors import AlreadyFriends, Invalid, NotFound, Phrase
-from chatd.op import REGISTRY, Access, Lane, Op, op
+from chatd.op import REGISTRY, Access, AccessTogether, Lane, Op, op
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,10 @@ async def greet(ctx: Any, request: Greet) -> Greeted:
 
 async def greet_with(ctx: Any, request: Greet, given: Any) -> Greeted:
     return Greeted(f"Hello, {request.name}, with {given}!")
+
+
+async def greet_all(ctxs: Sequence[Any], requests: Sequence[Greet], at: Sequence[Membership]) -> list[Greeted]:
+    return [Greeted(f"Hello, {request.name}!") for request in requests]
 
 
 async def words(outside: Any, request: Greet) -> str:
@@ -134,6 +138,30 @@ def test_a_retry_is_recognized_where_a_user_changes_something(
     lane: Lane, write_when: str | None, needs: Access, recognized: bool
 ) -> None:
     assert register(greet, lane=lane, write_when=write_when, needs=needs).takes_client_id is recognized
+
+
+def test_an_op_that_answers_many_is_known_by_what_one_asks_and_is_told() -> None:
+    greeting = register(greet_all, needs=Member(), together=True)
+    assert greeting.together
+    assert (greeting.schema.request, greeting.reply) == (Greet, Greeted)
+    assert greeting.schema.convert({"name": "bob"}, owner="greet_all") == Greet("bob")
+    assert greeting.doc == "Greet somebody.\n\nPolitely."
+
+
+def test_an_op_answers_one_unless_it_says_otherwise() -> None:
+    assert not register(greet).together
+
+
+def test_an_op_that_answers_many_takes_and_returns_any_sequences() -> None:
+    async def greet_some(ctxs: list[Any], requests: list[Greet], at: tuple[Membership, ...]) -> Sequence[Greeted]:
+        return await greet_all(ctxs, requests, at)
+
+    assert register(greet_some, needs=Member(), together=True).schema.request is Greet
+
+
+def test_only_what_is_checked_together_is_answered_together() -> None:
+    assert isinstance(Member(), AccessTogether)
+    assert not any(isinstance(access, AccessTogether) for access in (Self(), Guest(), Anyone()))
 
 
 # What is refused
@@ -224,3 +252,78 @@ def test_what_makes_a_read_a_write_is_a_field() -> None:
     assert refusal(greet, lane="read", write_when="softly") == "op greet: Greet has no field softly"
     greeting = register(greet, lane="read", write_when="loudly")
     assert [greeting.lane_for(Greet("ada", loudly=loudly)) for loudly in (False, True)] == ["read", "write"]
+
+
+# What is refused of an op that answers many
+
+
+def refusal_together(function: Any, **settings: Any) -> str:
+    return refusal(function, together=True, **{"needs": Member(), **settings})
+
+
+def test_an_op_that_answers_many_takes_as_much_as_one_that_answers_one() -> None:
+    async def greet_nobody() -> list[Greeted]:
+        return []
+
+    async def greet_asked(requests: Sequence[Greet]) -> list[Greeted]:
+        return []
+
+    async def greet_twice(
+        ctxs: Sequence[Any], requests: Sequence[Greet], at: Sequence[Membership], more: Sequence[Any]
+    ) -> list[Greeted]:
+        return []
+
+    for function in (greet_nobody, greet_asked, greet_twice):
+        assert refusal_together(function).endswith("takes (ctx, request) and what `needs` or `before` gives")
+
+
+def test_an_op_that_answers_many_is_not_prepared() -> None:
+    async def greet_prepared(
+        ctxs: Sequence[Any], requests: Sequence[Greet], at: Sequence[Membership], said: Sequence[str]
+    ) -> list[Greeted]:
+        return []
+
+    assert refusal_together(greet_prepared, before=words).endswith("is answered together, but prepared alone")
+
+
+def test_an_op_that_answers_many_has_an_access_that_checks_many() -> None:
+    async def greet_each(ctxs: Sequence[Any], requests: Sequence[Greet]) -> list[Greeted]:
+        return []
+
+    for access in (Self(), Guest(), Anyone()):
+        assert refusal_together(greet_each, needs=access).endswith("is answered together, but its access is not")
+
+
+def test_an_op_that_answers_many_says_which_requests() -> None:
+    async def greet_one(ctxs: Sequence[Any], requests: Greet, at: Sequence[Membership]) -> list[Greeted]:
+        return []
+
+    async def greet_any(ctxs: Sequence[Any], requests: Sequence, at: Sequence[Membership]) -> list[Greeted]:  # type: ignore[type-arg]  # that is what is refused
+        return []
+
+    async def greet_untyped(ctxs: Any, requests, at: Any) -> list[Greeted]:  # type: ignore[no-untyped-def]  # so is that
+        return []
+
+    async def greet_plainly(ctxs: Sequence[Any], requests: Sequence[Plain], at: Sequence[Membership]) -> list[Greeted]:
+        return []
+
+    for function in (greet_one, greet_any, greet_untyped, greet_plainly):
+        assert refusal_together(function).endswith("needs a request dataclass")
+
+
+def test_an_op_that_answers_many_returns_replies_of_the_kind_it_declares() -> None:
+    async def greet_once(ctxs: Sequence[Any], requests: Sequence[Greet], at: Sequence[Membership]) -> Greeted:
+        return Greeted("hi")
+
+    async def greet_otherwise(ctxs: Sequence[Any], requests: Sequence[Greet], at: Any) -> list[Undocumented]:
+        return []
+
+    async def greet_somehow(ctxs: Sequence[Any], requests: Sequence[Greet], at: Any):  # type: ignore[no-untyped-def]  # that is what is refused
+        return []
+
+    for function in (greet_once, greet_otherwise, greet_somehow):
+        assert refusal_together(function).endswith("must return the reply it declares")
+
+
+def test_an_op_that_answers_one_takes_no_sequences() -> None:
+    assert refusal(greet_all, needs=Member()) == "op greet_all: needs a request dataclass"

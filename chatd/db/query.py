@@ -45,7 +45,12 @@ class Query:
         return {name: orjson.dumps(value).decode() if name in self.lists else value for name, value in values.items()}
 
     def rows(self, columns: Mapping[str, Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
-        """The rows that columns of equal length make, as `sqlite_rows` takes them."""
+        """The rows that columns of equal length make, as `sqlite_rows` takes them: lists as JSON."""
+        if self.lists:
+            columns = {
+                name: [orjson.dumps(value).decode() for value in column] if name in self.lists else column
+                for name, column in columns.items()
+            }
         return zip(*(columns[name] for name in self.places), strict=True)
 
 

@@ -135,20 +135,19 @@ def _run_together(
     """Whether the jobs could be run at once. Where one of them fails, none has done anything: they are run alone."""
     cursor.execute("SAVEPOINT op")
     try:
-        results = drive(together(jobs, transaction))
-    except Exception as error:
+        results = list(zip(jobs, drive(together(jobs, transaction)), strict=True))
+    except BaseException as error:
         log.debug("%d jobs are run one by one: %r", len(jobs), error)
         cursor.execute("ROLLBACK TO op")
         return False
-    else:
-        for job, result in zip(jobs, results, strict=True):
-            if isinstance(result, BaseException):
-                job.error = result
-            else:
-                job.result = result
-        return True
     finally:
         cursor.execute("RELEASE op")
+    for job, result in results:
+        if isinstance(result, BaseException):
+            job.error = result
+        else:
+            job.result = result
+    return True
 
 
 def write_batch(connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:

@@ -7,9 +7,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chatd.db.query import QUERIES, Query, by_dialect, query, schema_for_postgres
 
@@ -90,9 +93,79 @@ def test_sqlite_reads_a_list_from_json() -> None:
     assert rows == [(2,)]
 
 
+def test_lists_become_json_in_rows_too() -> None:
+    made = named("DELETE FROM x WHERE x IN :ids AND y = :name")
+    assert list(made.rows({"ids": [[1], [2, 3]], "name": ["a", "b"]})) == [("[1]", "a"), ("[2,3]", "b")]
+
+
 def test_only_lists_become_json() -> None:
     made = named("SELECT 1 WHERE x IN :ids AND y = :name")
     assert made.for_sqlite({"ids": [1, "二"], "name": "[1]"}) == {"ids": '[1,"二"]', "name": "[1]"}
+
+
+# Rows
+
+
+def test_a_row_is_bound_by_place_a_parameter_that_is_used_twice_in_two_places() -> None:
+    made = named("SELECT :b, :a, :b")
+    assert made.sqlite_rows == "/* tests.query */ SELECT ?, ?, ?"
+    assert made.places == ("b", "a", "b")
+    assert list(made.rows({"a": [1, 2], "b": ["x", "y"]})) == [("x", 1, "x"), ("y", 2, "y")]
+
+
+def test_what_stands_in_quotes_or_comments_has_no_place() -> None:
+    made = named("SELECT ':a', 'it''s :b', '?', :c /* :d\n? :e */")
+    assert made.sqlite_rows == "/* tests.query */ SELECT ':a', 'it''s :b', '?', ? /* :d\n? :e */"
+    assert made.places == ("c",)
+
+
+def test_a_list_has_its_place_inside_json() -> None:
+    made = named("SELECT 1 WHERE :a = 1 AND x IN :ids")
+    assert made.sqlite_rows == "/* tests.query */ SELECT 1 WHERE ? = 1 AND x IN (SELECT value FROM json_each(?))"
+    assert made.places == ("a", "ids")
+
+
+def test_rows_are_those_of_sqlites_own_dialect() -> None:
+    made = by_dialect(
+        sqlite="/* tests.query */ INSERT INTO found VALUES (:words, :id)",
+        postgres="/* tests.query */ INSERT INTO found VALUES (:id, to_tsvector(:words))",
+    )
+    assert made.sqlite_rows == "/* tests.query */ INSERT INTO found VALUES (?, ?)"
+    assert (made.places, made.parameters) == (("words", "id"), ("id", "words"))
+
+
+def test_rows_bound_by_place_are_the_rows_bound_by_name() -> None:
+    made = named("INSERT INTO t VALUES (:b, :a || ':b', :b)")
+    columns: dict[str, list[Any]] = {"a": ["p", "q"], "b": [1, None]}
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE t (x, y, z)")
+        connection.executemany(made.sqlite_rows, made.rows(columns))
+        for a, b in zip(*columns.values(), strict=True):
+            connection.execute(made.sqlite, made.for_sqlite({"a": a, "b": b}))
+        rows = connection.execute("SELECT * FROM t").fetchall()
+    assert rows == [(1, "p:b", 1), (None, "q:b", None)] * 2
+
+
+@pytest.mark.parametrize("columns", [{"a": [1, 2], "b": [1]}, {"a": [1], "b": [1, 2]}, {"a": [], "b": [1]}])
+def test_columns_of_unequal_length_are_refused(columns: dict[str, list[int]]) -> None:
+    with pytest.raises(ValueError, match="argument 2"):
+        list(named("SELECT :a, :b").rows(columns))
+
+
+def test_a_column_that_is_missing_is_refused() -> None:
+    with pytest.raises(KeyError, match="b"):
+        named("SELECT :a, :b").rows({"a": [1]})
+
+
+def test_empty_columns_make_no_rows() -> None:
+    assert list(named("SELECT :a, :b").rows({"a": [], "b": []})) == []
+
+
+@given(st.lists(st.tuples(st.integers(), st.text(), st.none()), min_size=1))
+def test_the_rows_are_the_columns_turned(rows: list[tuple[int, str, None]]) -> None:
+    columns = dict(zip("abc", zip(*rows, strict=True), strict=True))
+    with patch.dict(QUERIES):
+        assert list(named("SELECT :a, :b, :c").rows(columns)) == rows
 
 
 # Dialects

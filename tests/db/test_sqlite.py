@@ -7,9 +7,10 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -19,11 +20,13 @@ from chatd.context import Transaction
 from chatd.db import migrations
 from chatd.db.query import Query
 from chatd.db.sqlite import (
+    READ_TOGETHER,
     Connection,
     Database,
     Errand,
     Job,
     SqliteTransaction,
+    Together,
     drive,
     outcome,
     read_batch,
@@ -57,6 +60,11 @@ ADD_RETURNING = statement("INSERT INTO people (name) VALUES (:name) RETURNING id
 ADD_NEW = statement("INSERT INTO people (name) VALUES (:name) ON CONFLICT DO NOTHING")
 ADD_PET = statement("INSERT INTO pets (name, owner_id) VALUES (:name, :owner_id)")
 ADD_BLOB = statement("INSERT INTO blobs (bytes) VALUES (zeroblob(:size))")
+ADD_EACH = replace(ADD, sqlite_rows="INSERT INTO people (name) VALUES (?)", places=("name",))
+ADD_EACH_NEW = replace(ADD_EACH, sqlite_rows=f"{ADD_EACH.sqlite_rows} ON CONFLICT DO NOTHING")
+ADD_EACH_PET = replace(
+    ADD_PET, sqlite_rows="INSERT INTO pets (name, owner_id) VALUES (?, ?)", places=("name", "owner_id")
+)
 NAMES = statement("SELECT name FROM people ORDER BY id")
 AMONG = statement(
     "SELECT name FROM people WHERE name IN (SELECT value FROM json_each(:names)) ORDER BY id",
@@ -367,6 +375,55 @@ async def test_run_is_the_number_of_rows_changed(connection: sqlite3.Connection)
         assert await db.run(statement("DELETE FROM people WHERE name = :name"), name="nobody") == 0
 
 
+async def test_many_is_the_number_of_rows_changed_by_all_runs(connection: sqlite3.Connection) -> None:
+    with contextlib.closing(connection.cursor()) as cursor:
+        db = SqliteTransaction(cursor)
+        assert await db.many(ADD_EACH, name=["ada", "bob", "陈"]) == 3
+        assert await names(db) == ["ada", "bob", "陈"]
+        assert await db.many(ADD_EACH_PET, owner_id=[1, 1], name=["rex", "tom"]) == 2
+        rename = replace(ADD_EACH, sqlite_rows="UPDATE pets SET name = name || '!' WHERE owner_id = ?")
+        assert await db.many(rename, name=[1, 2]) == 2
+
+
+async def test_many_does_not_count_the_rows_that_were_there(connection: sqlite3.Connection) -> None:
+    with contextlib.closing(connection.cursor()) as cursor:
+        db = SqliteTransaction(cursor)
+        await add("ada", db)
+        assert await db.many(ADD_EACH_NEW, name=["ada", "bob", "bob", "chen"]) == 2
+        assert await db.many(ADD_EACH_NEW, name=["ada", "bob"]) == 0
+        assert await names(db) == ["ada", "bob", "chen"]
+
+
+async def test_many_with_empty_columns_changes_nothing(connection: sqlite3.Connection) -> None:
+    with contextlib.closing(connection.cursor()) as cursor:
+        db = SqliteTransaction(cursor)
+        assert await db.many(ADD_EACH, name=["ada"]) == 1
+        assert await db.many(ADD_EACH, name=[]) == 0
+        assert await db.many(ADD_EACH_PET, name=[], owner_id=[]) == 0
+        assert await names(db) == ["ada"]
+
+
+async def test_many_refuses_columns_of_unequal_length(connection: sqlite3.Connection) -> None:
+    with contextlib.closing(connection.cursor()) as cursor:
+        db = SqliteTransaction(cursor)
+        await add("ada", db)
+        with pytest.raises(ValueError, match="argument 2"):
+            await db.many(ADD_EACH_PET, name=["rex", "tom"], owner_id=[1])
+
+
+def test_a_job_that_fails_in_the_middle_of_many_is_undone_alone(connection: sqlite3.Connection, path: Path) -> None:
+    async def add_three(db: Transaction) -> int:
+        return await db.many(ADD_EACH, name=["bob", "chen", "ada"])
+
+    async def add_pets_unevenly(db: Transaction) -> int:
+        await add("dora", db)
+        return await db.many(ADD_EACH_PET, name=["rex", "tom"], owner_id=[1])
+
+    jobs = ran(connection, adding("ada"), add_three, add_pets_unevenly, adding("eve"))
+    assert [type(job.error) for job in jobs] == [type(None), sqlite3.IntegrityError, ValueError, type(None)]
+    assert stored(path) == ["ada", "eve"]
+
+
 # A batch of writes
 
 
@@ -509,6 +566,238 @@ def test_a_rollback_by_sqlite_that_the_job_hides_fails_the_whole_batch(
 
     assert_all_unavailable(ran(connection, adding("ada"), hide, adding("bob")))
     assert stored(path) == []
+
+
+# Jobs that are run together
+
+
+class Adding(Errand):
+    """A job that adds a name: one that can be done together with others."""
+
+    def __init__(
+        self,
+        name: str,
+        together: Together | None,
+        *,
+        work: Callable[[Transaction], Any] | None = None,
+        done: Callable[[Job], None] = unheard,
+    ) -> None:
+        super().__init__(work or adding(name), done, together=together)
+        self.name = name
+
+
+class Chorus:
+    """Adds the names of several jobs at once, and keeps who was among them."""
+
+    def __init__(self) -> None:
+        self.runs: list[list[str]] = []
+
+    async def sing(self, jobs: Sequence[Job], db: Transaction) -> list[Any]:
+        some = [cast(Adding, job).name for job in jobs]
+        self.runs.append(some)
+        await db.many(ADD_EACH, name=some)
+        return [f"{name} with {len(some) - 1}" for name in some]
+
+    def jobs(self, *some: str, done: Callable[[Job], None] = unheard) -> list[Job]:
+        """Jobs to be run together, that add a name each."""
+        together = self.sing
+        return [Adding(name, together, done=done) for name in some]
+
+
+class Failing(Chorus):
+    """Raises when it has added the names."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._error = error
+
+    async def sing(self, jobs: Sequence[Job], db: Transaction) -> list[Any]:
+        await super().sing(jobs, db)
+        raise self._error
+
+
+def outcomes(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Any]:
+    """What the jobs came to in one batch: a result or an error each."""
+    write_batch(connection, jobs)
+    assert not connection.in_transaction
+    return [job.result if job.error is None else job.error for job in jobs]
+
+
+def test_jobs_that_are_alike_are_run_at_once(connection: sqlite3.Connection, path: Path) -> None:
+    chorus = Chorus()
+    assert outcomes(connection, chorus.jobs("ada", "bob", "chen")) == ["ada with 2", "bob with 2", "chen with 2"]
+    assert chorus.runs == [["ada", "bob", "chen"]]
+    assert stored(path) == ["ada", "bob", "chen"]
+
+
+def test_a_job_that_has_no_others_beside_it_is_run_alone(connection: sqlite3.Connection, path: Path) -> None:
+    chorus = Chorus()
+    assert outcomes(connection, chorus.jobs("ada")) == ["ada"]
+    assert chorus.runs == []
+    assert stored(path) == ["ada"]
+
+
+def test_jobs_of_another_kind_stand_between_those_that_are_alike(connection: sqlite3.Connection, path: Path) -> None:
+    one, other = Chorus(), Chorus()
+    jobs = [
+        *one.jobs("a", "b"),
+        Errand(names, unheard),
+        *one.jobs("c"),
+        *other.jobs("d", "e"),
+        *one.jobs("f", "g", "h"),
+        Errand(names, unheard),
+        Errand(adding("i"), unheard),
+        *other.jobs("j"),
+    ]
+    assert outcomes(connection, jobs) == [
+        "a with 1", "b with 1", ["a", "b"], "c", "d with 1", "e with 1",
+        "f with 2", "g with 2", "h with 2", list("abcdefgh"), "i", "j",
+    ]  # fmt: skip
+    assert (one.runs, other.runs) == ([["a", "b"], ["f", "g", "h"]], [["d", "e"]])
+    assert stored(path) == list("abcdefghij")
+
+
+def test_jobs_without_a_way_to_be_run_together_are_run_one_by_one(connection: sqlite3.Connection) -> None:
+    jobs: list[Job] = [Adding("ada", None), Adding("bob", None)]
+    assert outcomes(connection, jobs) == ["ada", "bob"]
+
+
+@pytest.mark.parametrize("error", [NotFound(field="bob"), KeyError("bob"), SystemExit("bob")])
+def test_an_error_among_the_results_is_that_jobs_alone(
+    connection: sqlite3.Connection, path: Path, error: BaseException
+) -> None:
+    async def refuse_bob(jobs: Sequence[Job], db: Transaction) -> list[Any]:
+        await db.many(ADD_EACH, name=["ada", "chen"])
+        return ["ada", error, "chen"]
+
+    jobs: list[Job] = [Adding(name, refuse_bob) for name in ("ada", "bob", "chen")]
+    assert outcomes(connection, jobs) == ["ada", error, "chen"]
+    assert [job.result for job in jobs] == ["ada", None, "chen"]
+    assert stored(path) == ["ada", "chen"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotFound(field="all"),
+        KeyError("all"),
+        sqlite3.OperationalError("all"),
+        sqlite3.IntegrityError("all"),
+        SystemExit("all"),
+    ],
+)
+def test_where_they_fail_together_all_is_undone_and_they_are_run_one_by_one(
+    connection: sqlite3.Connection, path: Path, error: BaseException
+) -> None:
+    failing, chorus = Failing(error), Chorus()
+    jobs = [*chorus.jobs("a", "b"), *failing.jobs("c", "d"), *chorus.jobs("e", "f")]
+    assert outcomes(connection, jobs) == ["a with 1", "b with 1", "c", "d", "e with 1", "f with 1"]
+    assert failing.runs == [["c", "d"]]
+    assert stored(path) == list("abcdef")
+
+
+def test_one_that_fails_in_what_they_do_together_is_undone_alone(connection: sqlite3.Connection, path: Path) -> None:
+    chorus = Chorus()
+    jobs = [Errand(adding("bob"), unheard), *chorus.jobs("ada", "bob", "chen")]
+    first, ada, bob, chen = outcomes(connection, jobs)
+    assert (first, ada, chen) == ("bob", "ada", "chen")
+    assert isinstance(bob, sqlite3.IntegrityError)
+    assert stored(path) == ["bob", "ada", "chen"]
+
+
+def test_one_that_fails_after_they_failed_together_is_undone_alone(connection: sqlite3.Connection, path: Path) -> None:
+    together = Failing(NotFound(field="all")).sing
+    jobs: list[Job] = [
+        Adding("ada", together),
+        Adding("bob", together, work=adding_and_failing("bob")),
+        Adding("chen", together),
+    ]
+    ada, bob, chen = outcomes(connection, jobs)
+    assert (ada, type(bob), bob.field, chen) == ("ada", NotFound, "bob", "chen")
+    assert stored(path) == ["ada", "chen"]
+
+
+def test_together_they_may_wait_for_nothing_else_either(connection: sqlite3.Connection, path: Path) -> None:
+    class Forever:
+        def __await__(self) -> Generator[None, None, None]:
+            yield
+
+    async def add_and_wait(jobs: Sequence[Job], db: Transaction) -> list[Any]:
+        await db.many(ADD_EACH, name=["x", "y"])
+        await Forever()
+        return [None] * len(jobs)
+
+    jobs: list[Job] = [Adding(name, add_and_wait) for name in ("ada", "bob")]
+    assert outcomes(connection, jobs) == ["ada", "bob"]
+    assert stored(path) == ["ada", "bob"]
+
+
+def test_a_rollback_by_sqlite_itself_fails_the_whole_batch_also_of_those_run_together(
+    connection: sqlite3.Connection, path: Path
+) -> None:
+    chorus = Chorus()
+    jobs = [*chorus.jobs("ada", "bob"), Errand(names, unheard), *chorus.jobs("chen", "mallory")]
+    write_batch(connection, jobs)
+    assert not connection.in_transaction
+    assert_all_unavailable(jobs)
+    assert stored(path) == []
+    assert outcomes(connection, chorus.jobs("ada", "bob")) == ["ada with 1", "bob with 1"]
+
+
+def test_a_commit_that_fails_fails_those_run_together_too(connection: sqlite3.Connection, path: Path) -> None:
+    jobs = [*Chorus().jobs("ada", "bob"), Errand(add_pet_of_nobody, unheard)]
+    write_batch(connection, jobs)
+    assert_all_unavailable(jobs)
+    assert stored(path) == []
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from([None, "one", "other"])), max_size=30))
+def test_together_or_alone_the_same_is_kept(plan: list[tuple[str, str | None]]) -> None:
+    kinds = {"one": Chorus().sing, "other": Chorus().sing, None: None}
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.executescript(SCHEMA)
+        connection.row_factory = sqlite3.Row
+        came_to = outcomes(connection, [Adding(name, kinds[kind]) for name, kind in plan])
+        expected: list[str] = []
+        for (name, _), one in zip(plan, came_to, strict=True):
+            if name in expected:
+                assert isinstance(one, sqlite3.IntegrityError)
+            else:
+                assert one.startswith(name)
+                expected.append(name)
+        assert [name for (name,) in connection.execute(NAMES.sqlite).fetchall()] == expected
+
+
+@pytest.mark.parametrize("results", [[], ["one"], ["one", "two", "three"]])
+def test_too_few_or_too_many_results_are_a_failure(
+    connection: sqlite3.Connection, path: Path, results: list[str]
+) -> None:
+    async def miscount(jobs: Sequence[Job], db: Transaction) -> list[Any]:
+        await db.many(ADD_EACH, name=["x", "y"])
+        return results
+
+    jobs: list[Job] = [Errand(adding("ada"), unheard), *(Adding(name, miscount) for name in ("bob", "chen"))]
+    assert outcomes(connection, jobs) == ["ada", "bob", "chen"]
+    assert stored(path) == ["ada", "bob", "chen"]
+
+
+async def test_what_comes_in_one_turn_of_the_loop_is_run_together(database: Database, path: Path) -> None:
+    chorus, heard = Chorus(), Heard(5)
+    for job in (*chorus.jobs("a", "b", "c", done=heard), Errand(names, heard), *chorus.jobs("d", done=heard)):
+        database.write(job)
+    jobs = await soon(heard.all())
+    assert [outcome(job) for job in jobs] == ["a with 2", "b with 2", "c with 2", ["a", "b", "c"], "d"]
+    assert stored(path) == ["a", "b", "c", "d"]
+
+
+async def test_no_more_are_run_together_than_a_batch_holds(path: Path) -> None:
+    chorus, heard = Chorus(), Heard(5)
+    async with opened(path, batch=2) as database:
+        for job in chorus.jobs("a", "b", "c", "d", "e", done=heard):
+            database.write(job)
+        jobs = await soon(heard.all())
+    assert [outcome(job) for job in jobs] == ["a with 1", "b with 1", "c with 1", "d with 1", "e"]
+    assert chorus.runs == [["a", "b"], ["c", "d"]]
 
 
 # The writer
@@ -722,6 +1011,121 @@ def test_a_snapshot_that_cannot_be_had_fails_the_whole_batch_of_reads(connection
     read_batch(connection, jobs)
     assert_all_unavailable(jobs)
     assert not connection.in_transaction
+
+
+# Readers beside a busy writer
+
+
+async def look_and_add(path: Path, db: Transaction) -> int:
+    """How many names there are; who looks at a later snapshot finds one more."""
+    count = len(await names(db))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("INSERT INTO people (name) SELECT CAST(COUNT(*) AS TEXT) FROM people")
+    return count
+
+
+class Order:
+    """Work that says in which order it was done."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def saying(self, word: str, *, after: Gate | None = None) -> Callable[[Transaction], Any]:
+        async def say(db: Transaction) -> None:
+            if after is not None:
+                after.block()
+            self.said.append(word)
+
+        return say
+
+
+@pytest.fixture
+def gates() -> Iterator[Sequence[Gate]]:
+    gates = (Gate(), Gate())
+    yield gates
+    for gate in gates:
+        gate.open()
+
+
+async def test_a_reader_does_a_few_reads_on_one_snapshot_and_the_next_on_another(
+    database: Database, path: Path
+) -> None:
+    jobs = await submitted(partial(database.read, key=0), *[partial(look_and_add, path)] * (2 * READ_TOGETHER + 1))
+    first, second = [0] * READ_TOGETHER, [READ_TOGETHER] * READ_TOGETHER
+    assert [outcome(job) for job in jobs] == [*first, *second, 2 * READ_TOGETHER]
+
+
+async def test_a_reader_that_did_a_few_reads_lets_a_busy_writer_finish_a_batch(
+    path: Path, gates: Sequence[Gate]
+) -> None:
+    order, heard = Order(), [Heard(READ_TOGETHER) for _ in range(3)]
+    async with opened(path, batch=1) as database:
+        for gate in gates:
+            database.write(Errand(order.saying("written", after=gate), unheard))
+        await gates[0].reached()
+        for some in heard:
+            for _ in range(READ_TOGETHER):
+                database.read(Errand(order.saying("read"), some), 0)
+        for gate, some in zip(gates, heard, strict=False):
+            await gate.reached()
+            await some.all()
+            assert await soon(result_of(partial(database.read, key=1), names)) == []  # another one may go on
+            gate.open()
+        await heard[2].all()
+    a_few = ["read"] * READ_TOGETHER
+    assert order.said == [*a_few, "written", *a_few, "written", *a_few]
+
+
+async def test_all_readers_that_rest_go_on_when_the_writer_has_finished(path: Path, gate: Gate) -> None:
+    async with opened(path) as database:
+        database.write(Errand(gate.work, unheard))
+        await gate.reached()
+        first, rest = [Heard(READ_TOGETHER) for _ in range(2)], [Heard(3) for _ in range(2)]
+        for key in (0, 1):
+            for some, count in ((first[key], READ_TOGETHER), (rest[key], 3)):
+                for _ in range(count):
+                    database.read(Errand(names, some), key)
+        for some in first:
+            await some.all()
+        assert [some.jobs for some in rest] == [[], []]
+        gate.open()
+        for some in rest:
+            await some.all()
+
+
+async def test_a_reader_does_not_wait_for_a_writer_that_has_finished(path: Path, gate: Gate) -> None:
+    async with opened(path) as database:
+        blocked = asyncio.ensure_future(result_of(partial(database.read, key=0), gate.work))
+        await gate.reached()
+        heard = Heard(2 * READ_TOGETHER + 1)
+        for _ in range(2 * READ_TOGETHER + 1):
+            database.read(Errand(names, heard), 0)
+        assert await soon(result_of(database.write, adding("ada"))) == "ada"
+        gate.open()
+        assert [outcome(job) for job in await heard.all()] == [["ada"]] * (2 * READ_TOGETHER + 1)
+        assert await soon(blocked) == "through"
+
+
+@pytest.mark.parametrize("end", [Database.idle, Database.close])
+async def test_what_waits_while_its_reader_rests_is_finished_before_the_end(
+    path: Path, gate: Gate, end: Callable[[Database], Awaitable[None]]
+) -> None:
+    first, rest, written = Heard(READ_TOGETHER), Heard(READ_TOGETHER + 1), Heard(2)
+    async with opened(path, batch=1) as database:
+        database.write(Errand(gate.work, written))
+        await gate.reached()
+        for some, count in ((first, READ_TOGETHER), (rest, READ_TOGETHER + 1)):
+            for _ in range(count):
+                database.read(Errand(names, some), 0)
+        database.write(Errand(adding("ada"), written))
+        await first.all()
+        ending = asyncio.ensure_future(end(database))
+        assert rest.jobs == []
+        gate.open()
+        await soon(ending)
+        assert (len(rest.jobs), len(written.jobs)) == (READ_TOGETHER + 1, 2)
+        assert [job.error for job in (*rest.jobs, *written.jobs)] == [None] * (READ_TOGETHER + 3)
+    assert stored(path) == ["ada"]
 
 
 # Another process

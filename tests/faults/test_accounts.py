@@ -141,9 +141,9 @@ async def test_a_second_daemon_on_the_same_data_does_not_start(process: Process)
 
 
 async def test_an_address_in_use_is_said_in_one_line(process: Process, tmp_path: Path) -> None:
-    other = Process(tmp_path / "other")
-    other.folder.mkdir()
-    status, output = await other.command("serve", "--listen", f"127.0.0.1:{process.port}")
+    folder = tmp_path / "other"
+    folder.mkdir()
+    status, output = await Process(folder).command("serve", "--listen", f"127.0.0.1:{process.port}")
     assert status == 2
     assert output.startswith(f"chatd: cannot listen on 127.0.0.1:{process.port}: ")
     assert output.count("\n") == 1

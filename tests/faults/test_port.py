@@ -8,7 +8,7 @@ import resource
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Close, Frame, Opcode
 
 from chatd.limits import Rate
-from tests.support import PATIENCE, SETTINGS, Person, Process, befriend, config_for, running
+from tests.support import PATIENCE, SETTINGS, Person, Process, befriend, config_for, masked, running
 
 HASTY = {"handshake_timeout": 0.3, "auth_timeout": 0.3, "close_timeout": 0.3}
 
@@ -85,7 +85,7 @@ async def test_a_silent_client_is_pinged_and_stays_while_it_answers(tmp_path: Pa
         host, port = url.removeprefix("ws://").removesuffix("/ws").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         await _shake_hands(reader, writer)
-        writer.write(_masked(orjson.dumps({"type": "auth", "token": ada.token})))
+        writer.write(masked(orjson.dumps({"type": "auth", "token": ada.token})))
         await reader.readuntil(b'"sync":null}}')
         for _ in range(3):  # three pings, answered
             assert await asyncio.wait_for(reader.readexactly(2), PATIENCE) == b"\x89\x00"
@@ -98,16 +98,15 @@ async def test_a_silent_client_is_pinged_and_stays_while_it_answers(tmp_path: Pa
         await ada.close()
 
 
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
 async def _shake_hands(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(
-        b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
+    writer.write(HANDSHAKE)
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
-
-
-def _masked(payload: bytes) -> bytes:
-    return Frame(Opcode.TEXT, payload).serialize(mask=True)
 
 
 # Handshake
@@ -250,8 +249,8 @@ async def test_a_frame_in_fragments_is_one_frame(url: str) -> None:
 
 async def test_invalid_utf8_that_had_to_wait_closes_too(url: str) -> None:
     ada = await Person.at(url)
-    signup = _masked(orjson.dumps({"type": "signup", "username": "ada", "password": "correct horse"}))
-    ada.socket.transport.write(signup + _masked(b'{"type":"heartbeat"}') + _masked(b"\xff"))
+    signup = masked(orjson.dumps({"type": "signup", "username": "ada", "password": "correct horse"}))
+    ada.socket.transport.write(signup + masked(b'{"type":"heartbeat"}') + masked(b"\xff"))
     assert (await ada.reply())["op"] == "signup"
     assert (await ada.reply())["op"] == "heartbeat"
     assert code_of(await until_closed(ada)) == 1007
@@ -263,7 +262,7 @@ async def test_replies_come_in_the_order_of_the_requests(url: str) -> None:
     fields = {"send": {"to_user": "ada", "content": "note"}, "history": {"user": "ada"}}
     ada.socket.transport.write(
         b"".join(
-            _masked(orjson.dumps({"type": op, "id": number, **fields.get(op, {})})) for number, op in enumerate(asked)
+            masked(orjson.dumps({"type": op, "id": number, **fields.get(op, {})})) for number, op in enumerate(asked)
         )
     )
     replies = [await ada.reply() for _ in asked]
@@ -300,6 +299,249 @@ async def test_a_rate_limit_says_when_to_come_back(tmp_path: Path) -> None:
         assert (await ada.ask("friends"))["success"], "other ops have their own limits"
 
 
+# Frames cut by hand
+
+
+TEXT, CLOSE, PONG = (0x80 | opcode for opcode in (Opcode.TEXT, Opcode.CLOSE, Opcode.PONG))
+"""The first bytes of frames that are whole."""
+
+
+def heartbeat(number: int, size: int = 0) -> bytes:
+    """The payload of a heartbeat, of so many bytes if they are enough."""
+    return orjson.dumps({"type": "heartbeat", "id": number}).ljust(size)
+
+
+def frame(opcode: Opcode, payload: bytes = b"", *, fin: bool = True) -> bytes:
+    return Frame(opcode, payload, fin=fin).serialize(mask=True)
+
+
+async def frames(reader: asyncio.StreamReader, count: int) -> list[tuple[int, bytes]]:
+    """The first byte and the payload of each of so many frames."""
+    read = []
+    async with asyncio.timeout(PATIENCE):
+        for _ in range(count):
+            first, length = await reader.readexactly(2)
+            if length == 126:
+                length = int.from_bytes(await reader.readexactly(2), "big")
+            read.append((first, await reader.readexactly(length)))
+    return read
+
+
+async def beats(reader: asyncio.StreamReader, count: int) -> list[int]:
+    """The ids of so many replies to heartbeats."""
+    replies = [(first, orjson.loads(payload)) for first, payload in await frames(reader, count)]
+    assert all((first, reply["op"], reply["success"]) == (TEXT, "heartbeat", True) for first, reply in replies)
+    return [reply["id"] for _, reply in replies]
+
+
+async def closing_code(reader: asyncio.StreamReader) -> int:
+    """The code of a close frame, after which nothing comes."""
+    ((first, payload),) = await frames(reader, 1)
+    assert first == CLOSE
+    assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+    return Close.parse(payload).code
+
+
+async def in_pieces(writer: asyncio.StreamWriter, pieces: Iterable[bytes], barrier: Person) -> None:
+    """Write pieces that the daemon reads one by one: it has read one when it answers somebody who asked after it."""
+    for piece in pieces:
+        writer.write(piece)
+        assert (await barrier.ask("heartbeat"))["success"]
+
+
+def byte_by_byte(data: bytes) -> Iterator[bytes]:
+    return (data[at : at + 1] for at in range(len(data)))
+
+
+@pytest.mark.parametrize("size", [0, 126])
+async def test_a_frame_may_arrive_byte_by_byte(process: Process, size: int) -> None:
+    barrier = await Person.at(process.url)
+    async with raw(process.url) as (reader, writer):
+        await _shake_hands(reader, writer)
+        data = b"".join(masked(heartbeat(number, size)) for number in (1, 2))
+        await in_pieces(writer, byte_by_byte(data), barrier)
+        assert await beats(reader, 2) == [1, 2]
+
+
+async def test_frames_may_be_cut_anywhere(url: str) -> None:
+    barrier = await Person.at(url)
+    data = masked(heartbeat(1)) + masked(heartbeat(2, 130)) + frame(Opcode.PING, b"?") + masked(heartbeat(3))
+    async with raw(url) as (reader, writer):
+        await _shake_hands(reader, writer)
+        for at in range(1, len(data)):
+            await in_pieces(writer, (data[:at], data[at:]), barrier)
+            assert await beats(reader, 2) == [1, 2]
+            assert await frames(reader, 1) == [(PONG, b"?")]
+            assert await beats(reader, 1) == [3]
+
+
+@pytest.mark.parametrize("size", [125, 126, 65535, 65536])
+async def test_a_payload_may_have_any_size_up_to_the_largest(process: Process, size: int) -> None:
+    async with raw(process.url) as (reader, writer):
+        await _shake_hands(reader, writer)
+        for number in range(5):
+            writer.write(masked(heartbeat(2 * number, size)) + masked(heartbeat(2 * number + 1)))
+        assert await beats(reader, 10) == list(range(10))
+
+
+@pytest.mark.parametrize("size", [65537, 2**20, 2**63 - 1, 2**64 - 1])
+@pytest.mark.parametrize("split", [False, True])
+async def test_a_payload_that_is_too_long_is_refused_by_its_header(url: str, size: int, split: bool) -> None:
+    barrier = await Person.at(url)
+    header = b"\x81\xff" + size.to_bytes(8, "big") + b"mask"
+    async with raw(url) as (reader, writer):
+        await _shake_hands(reader, writer)
+        writer.write(masked(heartbeat(1)))
+        await in_pieces(writer, byte_by_byte(header) if split else [header], barrier)
+        assert await beats(reader, 1) == [1]
+        assert await closing_code(reader) == 1009
+
+
+async def test_a_frame_that_is_too_long_is_refused_when_it_is_there_as_a_whole(tmp_path: Path) -> None:
+    async with running(config_for(tmp_path, frame_bytes=1024)) as url, raw(url) as (reader, writer):
+        await _shake_hands(reader, writer)
+        writer.write(masked(heartbeat(1, 1024)) + masked(heartbeat(2, 1025)) + masked(heartbeat(3)))
+        assert await beats(reader, 1) == [1]
+        assert await closing_code(reader) == 1009
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(frame(Opcode.TEXT, b"{", fin=False) + masked(heartbeat(9)), id="whole between fragments"),
+        pytest.param(
+            frame(Opcode.TEXT, b"{", fin=False) + frame(Opcode.TEXT, b"}", fin=False), id="two first fragments"
+        ),
+        pytest.param(frame(Opcode.CONT, b"}"), id="a last fragment alone"),
+        pytest.param(Frame(Opcode.TEXT, heartbeat(9)).serialize(mask=False), id="unmasked"),
+        pytest.param(Frame(Opcode.TEXT, heartbeat(9, 130)).serialize(mask=False), id="unmasked and longer"),
+        pytest.param(Frame(Opcode.PONG, b"").serialize(mask=False), id="an unmasked pong"),
+        pytest.param(b"\xc1" + masked(heartbeat(9))[1:], id="a reserved bit"),
+        pytest.param(b"\x83" + masked(heartbeat(9))[1:], id="an opcode that nobody knows"),
+        pytest.param(b"\x89" + masked(heartbeat(9, 126))[1:], id="a ping that is too long"),
+        pytest.param(b"\x8a" + masked(heartbeat(9, 126))[1:], id="a pong that is too long"),
+        pytest.param(b"\x09" + masked(heartbeat(9))[1:], id="a ping in fragments"),
+    ],
+)
+async def test_what_breaks_the_protocol_is_refused_after_what_was_right(url: str, wrong: bytes) -> None:
+    async with raw(url) as (reader, writer):
+        await _shake_hands(reader, writer)
+        writer.write(masked(heartbeat(1)) + masked(heartbeat(2)) + wrong + masked(heartbeat(3)))
+        assert await beats(reader, 2) == [1, 2]
+        assert await closing_code(reader) == 1002
+
+
+async def test_control_frames_may_stand_between_fragments(url: str) -> None:
+    async with raw(url) as (reader, writer):
+        await _shake_hands(reader, writer)
+        for number in range(3):
+            payload = heartbeat(number)
+            writer.write(
+                frame(Opcode.TEXT, payload[:5], fin=False)
+                + frame(Opcode.PONG)
+                + frame(Opcode.CONT, payload[5:9], fin=False)
+                + frame(Opcode.PING, b"?")
+                + frame(Opcode.CONT, payload[9:])
+                + masked(heartbeat(number + 100))
+            )
+            assert await frames(reader, 1) == [(PONG, b"?")]
+            assert await beats(reader, 2) == [number, number + 100]
+
+
+async def test_a_ping_between_two_frames_gets_its_pong_between_their_replies(process: Process) -> None:
+    async with raw(process.url) as (reader, writer):
+        await _shake_hands(reader, writer)
+        for payload in (b"", b"?", b"x" * 125):
+            writer.write(masked(heartbeat(1)) + frame(Opcode.PING, payload) + masked(heartbeat(2)))
+            assert await beats(reader, 1) == [1]
+            assert await frames(reader, 1) == [(PONG, payload)]
+            assert await beats(reader, 1) == [2]
+
+
+async def test_pongs_that_nobody_asked_for_are_ignored(url: str) -> None:
+    barrier = await Person.at(url)
+    pongs = frame(Opcode.PONG) + frame(Opcode.PONG, b"x" * 125)
+    async with raw(url) as (reader, writer):
+        await _shake_hands(reader, writer)
+        writer.write(pongs + masked(heartbeat(1)) + pongs * 100 + masked(heartbeat(2)) + pongs)
+        await in_pieces(writer, byte_by_byte(pongs), barrier)
+        writer.write(masked(heartbeat(3)))
+        assert await beats(reader, 3) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("at", [0, 20, len(HANDSHAKE) - 1])
+async def test_frames_that_come_with_the_handshake_are_answered_after_it(url: str, at: int) -> None:
+    barrier = await Person.at(url)
+    async with raw(url) as (reader, writer):
+        await in_pieces(writer, [HANDSHAKE[:at]], barrier)
+        writer.write(HANDSHAKE[at:] + masked(heartbeat(1)) + frame(Opcode.PING, b"?") + masked(heartbeat(2)))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        assert {first for first, _ in await frames(reader, 3)} == {TEXT, PONG}
+        writer.write(masked(heartbeat(3)) + masked(heartbeat(4, 65536)))
+        assert await beats(reader, 2) == [3, 4]
+
+
+@pytest.mark.parametrize("at", [1, 20, len(HANDSHAKE) - 2, len(HANDSHAKE) - 1])
+async def test_a_handshake_may_be_cut_anywhere(url: str, at: int) -> None:
+    barrier = await Person.at(url)
+    async with raw(url) as (reader, writer):
+        await in_pieces(writer, (HANDSHAKE[:at], HANDSHAKE[at:]), barrier)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        for number in range(3):
+            writer.write(masked(heartbeat(number)) + frame(Opcode.PONG) + masked(heartbeat(number, 65536)))
+            assert await beats(reader, 2) == [number, number]
+
+
+@pytest.mark.parametrize("at", [1, 2, 6, 20])
+async def test_a_frame_may_begin_in_the_segment_of_the_handshake(url: str, at: int) -> None:
+    barrier = await Person.at(url)
+    data = masked(heartbeat(1)) + masked(heartbeat(2))
+    async with raw(url) as (reader, writer):
+        await in_pieces(writer, (HANDSHAKE + data[:at], data[at:]), barrier)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        assert await beats(reader, 2) == [1, 2]
+
+
+async def test_a_frame_that_begins_in_the_segment_of_the_handshake_may_look_like_its_end(url: str) -> None:
+    barrier = await Person.at(url)
+    payload = '{"type":"heartbeat","id":\r\n\r\n"é"}'.encode()
+    data = bytes([TEXT, 0x80 + len(payload), 0, 0, 0, 0]) + payload  # this mask hides nothing
+    at = data.index(b"\r\n\r\n") + 4
+    async with raw(url) as (reader, writer):
+        await in_pieces(writer, (HANDSHAKE + data[:at], data[at:]), barrier)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        async with asyncio.timeout(1.0):  # the daemon has read all of it, and answered somebody else after that
+            assert orjson.loads((await frames(reader, 1))[0][1])["id"] == "é"
+
+
+async def test_a_close_after_frames_is_answered_after_their_replies(process: Process) -> None:
+    async with raw(process.url) as (reader, writer):
+        await _shake_hands(reader, writer)
+        bye = frame(Opcode.CLOSE, (1000).to_bytes(2, "big"))
+        writer.write(b"".join(masked(heartbeat(number)) for number in range(20)) + bye + masked(heartbeat(99)))
+        assert await beats(reader, 20) == list(range(20))
+        assert await closing_code(reader) == 1000
+
+
+async def test_what_was_sent_before_a_close_in_one_segment_is_stored(process: Process) -> None:
+    ada, bob = await Person.named(process.url, "ada"), await Person.named(process.url, "bob")
+    await befriend(ada, bob, username="bob")
+    async with raw(process.url) as (reader, writer):
+        await _shake_hands(reader, writer)
+        writer.write(masked(orjson.dumps({"type": "auth", "token": ada.token})))
+        assert await frames(reader, 1)
+        sends = [{"type": "send", "to_user": "bob", "content": str(number)} for number in range(20)]
+        bye = frame(Opcode.CLOSE, (1000).to_bytes(2, "big"))
+        writer.write(b"".join(masked(orjson.dumps(request)) for request in sends) + bye)
+        assert await closing_code(reader) == 1000
+    heard = [await bob.next() for _ in range(20)]
+    assert [event["seq"] for event in heard] == list(range(1, 21))
+    stored = (await ada.data("history", user="bob"))["messages"]
+    assert [message["content"] for message in stored] == [str(number) for number in range(20)]
+    assert await process.kill(15) == 0
+    assert "Traceback" not in process.log
+
+
 # Slow readers
 
 
@@ -313,7 +555,7 @@ async def test_a_client_that_never_reads_costs_bounded_memory_and_misses_nothing
     await loop.sock_connect(deaf, ("127.0.0.1", process.port))
     reader, writer = await asyncio.open_connection(sock=deaf)
     await _shake_hands(reader, writer)
-    writer.write(_masked(orjson.dumps({"type": "auth", "token": bob.token})))
+    writer.write(masked(orjson.dumps({"type": "auth", "token": bob.token})))
     await reader.readuntil(b'"sync":null}}')
     writer.transport.pause_reading()  # type: ignore[attr-defined]
 
@@ -359,7 +601,7 @@ async def test_a_client_that_asks_and_does_not_read_is_not_read_either(url: str)
         await ada.data("send", to_user="ada", content="x" * 8000)
     ada.socket.transport.pause_reading()
     asked = 2000  # answers of 400 KB each: had all of them been worked on, the outbox would have overflowed
-    ask = _masked(orjson.dumps({"type": "history", "user": "ada", "limit": 50}))
+    ask = masked(orjson.dumps({"type": "history", "user": "ada", "limit": 50}))
     ada.socket.transport.write(ask * asked)
     bob = await Person.named(url, "bob")
     for _ in range(20):
