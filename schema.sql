@@ -49,10 +49,10 @@ CREATE TABLE requests (
     PRIMARY KEY (client_id, user_id)
 ) STRICT, WITHOUT ROWID;
 
--- An append-only log each. direct: low_id < high_id are its two members; self: both are its one member.
+-- An append-only log each. direct: low_id < high_id are its two members; self: both are its one member; group: null.
 CREATE TABLE conversations (
     id               INTEGER PRIMARY KEY,
-    kind             TEXT NOT NULL CHECK (kind IN ('self', 'direct')),
+    kind             TEXT NOT NULL CHECK (kind IN ('self', 'direct', 'group')),
     low_id           INTEGER REFERENCES users (id),
     high_id          INTEGER REFERENCES users (id),
     last_seq         INTEGER NOT NULL DEFAULT 0,    -- of the newest entry
@@ -62,18 +62,69 @@ CREATE TABLE conversations (
     UNIQUE (low_id, high_id)
 ) STRICT;
 
+-- What only groups have. Apart from conversations, whose rows every message changes.
+CREATE TABLE groups (
+    conversation_id INTEGER PRIMARY KEY REFERENCES conversations (id),
+    title           TEXT NOT NULL,
+    title_key       TEXT NOT NULL,
+    notice          TEXT NOT NULL DEFAULT '',
+    joining         TEXT NOT NULL CHECK (joining IN ('open', 'approve', 'invite')),
+    member_count    INTEGER NOT NULL,               -- of those who are in it now
+    dissolved_at    INTEGER
+) STRICT;
+CREATE INDEX groups_by_title ON groups (title_key);
+
 -- Who is in a conversation, and how far each has read. Pointers only grow; moved_at is when one last did.
+-- Who has left a group keeps the row, and sees what was said until until_seq.
 CREATE TABLE members (
     conversation_id INTEGER NOT NULL REFERENCES conversations (id),
     user_id         INTEGER NOT NULL REFERENCES users (id),
+    role            TEXT NOT NULL DEFAULT 'member' CHECK (role IN ('member', 'admin', 'owner')),
     from_seq        INTEGER NOT NULL,               -- the first entry this member may see
+    until_seq       INTEGER,                        -- the last one, for who is in it no more
+    title           TEXT,                           -- the group's when this member left it
+    muted_until     INTEGER,                        -- until then this member may not write
+    silent          INTEGER NOT NULL DEFAULT 0,     -- whether this member's devices shall stay quiet
+    pinned          INTEGER NOT NULL DEFAULT 0,     -- whether it stands above the others in this member's list
     read_seq        INTEGER NOT NULL DEFAULT 0,
     delivered_seq   INTEGER NOT NULL DEFAULT 0,
     joined_at       INTEGER NOT NULL,
+    left_at         INTEGER,
     moved_at        INTEGER NOT NULL,
     PRIMARY KEY (conversation_id, user_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX members_by_user ON members (user_id);
+
+-- The entries that a member who left and came back may not see: what was said in between.
+CREATE TABLE absences (
+    conversation_id INTEGER NOT NULL REFERENCES conversations (id),
+    user_id         INTEGER NOT NULL REFERENCES users (id),
+    from_seq        INTEGER NOT NULL,
+    until_seq       INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, user_id, from_seq)
+) STRICT, WITHOUT ROWID;
+
+-- Who holds a link's token may join.
+CREATE TABLE group_links (
+    id              INTEGER PRIMARY KEY,
+    conversation_id INTEGER NOT NULL REFERENCES groups (conversation_id),
+    token           TEXT NOT NULL UNIQUE,
+    user_id         INTEGER NOT NULL REFERENCES users (id),  -- who made it
+    uses_left       INTEGER,                        -- null: any number
+    expires_at      INTEGER,
+    created_at      INTEGER NOT NULL
+) STRICT;
+CREATE INDEX group_links_by_conversation ON group_links (conversation_id);
+
+-- Who asks to be let into a group whose admins decide.
+CREATE TABLE join_requests (
+    conversation_id INTEGER NOT NULL REFERENCES groups (conversation_id),
+    user_id         INTEGER NOT NULL REFERENCES users (id),
+    note            TEXT NOT NULL,
+    created_at      INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX join_requests_by_user ON join_requests (user_id);
 
 -- The logs. An entry is an event: a message has kind and content, any other its JSON in data.
 CREATE TABLE entries (
@@ -119,25 +170,43 @@ CREATE TABLE friend_requests (
 CREATE INDEX friend_requests_received ON friend_requests (to_id, id);
 CREATE INDEX friend_requests_sent ON friend_requests (from_id, id);
 
--- A member's view of each conversation. unread_count stops at 1000; a peer's pointers are null where receipts are off.
+-- A member's view of each conversation, as it stands or stood when the member left. unread_count stops at 1000; a
+-- peer's pointers are null where receipts are off.
 CREATE VIEW inbox AS
-SELECT m.user_id, m.conversation_id, c.kind, c.last_seq, c.last_message_seq, c.last_at,
-       m.from_seq, m.read_seq, m.delivered_seq, m.joined_at, m.moved_at,
-       p.id AS peer_id, p.username AS peer_username, p.nickname AS peer_nickname,
-       pm.read_seq AS peer_read_seq, pm.delivered_seq AS peer_delivered_seq, pm.moved_at AS peer_moved_at,
-       CASE WHEN c.last_message_seq <= m.read_seq THEN 0 ELSE (
+SELECT i.*, CASE WHEN i.last_message_seq <= i.read_seq THEN 0 ELSE (
            SELECT COUNT(*) FROM (
                SELECT 1 AS one FROM entries e
-               WHERE e.conversation_id = m.conversation_id AND e.seq > m.read_seq
-                 AND e.event = 'message' AND e.user_id <> m.user_id
+               WHERE e.conversation_id = i.conversation_id AND e.seq > i.read_seq AND e.seq <= i.last_seq
+                 AND e.event = 'message' AND e.user_id <> i.user_id
                LIMIT 1000
            ) AS unread
        ) END AS unread_count
-FROM members m
-JOIN conversations c ON c.id = m.conversation_id
-JOIN users u ON u.id = m.user_id
-LEFT JOIN users p ON c.kind = 'direct' AND p.id = c.low_id + c.high_id - m.user_id
-LEFT JOIN members pm ON pm.conversation_id = m.conversation_id AND pm.user_id = p.id
-                    AND u.receipts = 1 AND p.receipts = 1
-                    AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = m.user_id AND b.blocked_id = p.id)
-                    AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = p.id AND b.blocked_id = m.user_id);
+FROM (
+    SELECT m.user_id, m.conversation_id, c.kind, m.role, m.from_seq, m.until_seq, m.read_seq, m.delivered_seq,
+           m.muted_until, m.silent, m.pinned, m.joined_at, m.moved_at,
+           COALESCE(m.title, g.title) AS title, CASE WHEN m.until_seq IS NULL THEN g.member_count END AS member_count,
+           COALESCE(m.until_seq, c.last_seq) AS last_seq,
+           COALESCE(m.left_at, c.last_at) AS last_at,
+           CASE WHEN c.kind <> 'group' OR (m.until_seq IS NULL AND c.last_message_seq >= m.from_seq AND NOT EXISTS (
+               SELECT 1 FROM absences a WHERE a.conversation_id = m.conversation_id AND a.user_id = m.user_id
+                                          AND a.until_seq >= c.last_message_seq
+           )) THEN c.last_message_seq ELSE COALESCE((
+               SELECT e.seq FROM entries e
+               WHERE e.conversation_id = m.conversation_id AND e.event = 'message' AND e.seq >= m.from_seq
+                 AND (m.until_seq IS NULL OR e.seq <= m.until_seq)
+                 AND NOT EXISTS (SELECT 1 FROM absences a WHERE a.conversation_id = e.conversation_id
+                                 AND a.user_id = m.user_id AND a.from_seq <= e.seq AND a.until_seq >= e.seq)
+               ORDER BY e.seq DESC LIMIT 1
+           ), 0) END AS last_message_seq,
+           p.id AS peer_id, p.username AS peer_username, p.nickname AS peer_nickname,
+           pm.read_seq AS peer_read_seq, pm.delivered_seq AS peer_delivered_seq, pm.moved_at AS peer_moved_at
+    FROM members m
+    JOIN conversations c ON c.id = m.conversation_id
+    JOIN users u ON u.id = m.user_id
+    LEFT JOIN groups g ON c.kind = 'group' AND g.conversation_id = c.id
+    LEFT JOIN users p ON c.kind = 'direct' AND p.id = c.low_id + c.high_id - m.user_id
+    LEFT JOIN members pm ON pm.conversation_id = m.conversation_id AND pm.user_id = p.id
+                        AND u.receipts = 1 AND p.receipts = 1
+                        AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = m.user_id AND b.blocked_id = p.id)
+                        AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = p.id AND b.blocked_id = m.user_id)
+) AS i;

@@ -9,8 +9,20 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from chatd import log, names
 from chatd.context import Context, Row
 from chatd.db.query import query
-from chatd.errors import Blocked, ChatError, Invalid, NotFound, NotFriends, Phrase, Unreachable
+from chatd.errors import (
+    Blocked,
+    ChatError,
+    Forbidden,
+    Invalid,
+    Muted,
+    NotFound,
+    NotFriends,
+    NotMember,
+    Phrase,
+    Unreachable,
+)
 from chatd.op import Asks
+from chatd.wire import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +78,37 @@ async def find_other(ctx: Context, *, name: str | None, user_id: int | None, fie
     return user
 
 
+Role = Literal["member", "admin", "owner"]
+RANKS: dict[Role, int] = {"member": 0, "admin": 1, "owner": 2}
+"""Who may touch whom: only those below oneself."""
+
+
 class Membership(NamedTuple):
-    """The asker's place in a conversation, and the other member where it is direct."""
+    """The asker's place in a conversation, and the other member where it is direct.
+
+    `last_seq` is the last entry the asker may see: of who has left a group, the one of the leaving.
+    """
 
     conversation_id: int
-    kind: Literal["self", "direct"]
+    kind: Literal["self", "direct", "group"]
+    role: Role
     last_seq: int
     from_seq: int
     read_seq: int
     delivered_seq: int
+    has_left: bool
     peer_id: int | None
     shows_receipts: bool
-    """Whether the two see each other's pointers: both allow it, and neither has blocked the other."""
+    """Whether the two see each other's pointers: both allow it, and neither has blocked the other. In a group, whether
+    the asker allows it."""
+    hearers: tuple[int, ...] | None
+    """Who hears what happens in it, the asker last; None for the members of a group."""
 
 
 MEMBERSHIP = query(
     """/* access.membership */
-    SELECT c.id, c.kind, c.last_seq, m.from_seq, m.read_seq, m.delivered_seq, u.receipts,
+    SELECT c.id, c.kind, c.last_seq, m.role, m.from_seq, m.until_seq, m.muted_until, m.read_seq, m.delivered_seq,
+           m.user_id, u.receipts,
            p.id AS peer_id, p.username AS peer_username, p.receipts AS peer_receipts, p.disabled_at AS peer_disabled_at,
            f.user_id AS friend, mine.user_id AS blocked, theirs.user_id AS blocked_by
     FROM members m
@@ -111,17 +137,21 @@ async def membership(ctx: Context, conversation_id: int) -> Membership:
 
 
 def _membership(row: Row) -> Membership:
+    until, peer_id = row["until_seq"], row["peer_id"]
     return Membership(
         conversation_id=row["id"],
         kind=row["kind"],
-        last_seq=row["last_seq"],
+        role=row["role"],
+        last_seq=row["last_seq"] if until is None else until,
         from_seq=row["from_seq"],
         read_seq=row["read_seq"],
         delivered_seq=row["delivered_seq"],
-        peer_id=row["peer_id"],
-        shows_receipts=bool(row["receipts"] and row["peer_receipts"])
+        has_left=until is not None,
+        peer_id=peer_id,
+        shows_receipts=bool(row["receipts"] and (row["peer_receipts"] or row["kind"] == "group"))
         and row["blocked"] is None
         and row["blocked_by"] is None,
+        hearers=None if row["kind"] == "group" else (row["user_id"],) if peer_id is None else (peer_id, row["user_id"]),
     )
 
 
@@ -144,6 +174,33 @@ STANDING = query(
 
 
 @dataclass(frozen=True, slots=True)
+class InGroup:
+    """A present member of the group that the request names by `conversation_id`, in this role or a higher one.
+
+    To anybody else the group does not exist.
+    """
+
+    role: Role = "member"
+    asks: ClassVar[Asks] = "user"
+    gives: ClassVar[type[Membership]] = Membership
+
+    @property
+    def raises(self) -> Sequence[type[ChatError]]:
+        return (NotFound, NotMember) if self.role == "member" else (NotFound, NotMember, Forbidden)
+
+    async def check(self, ctx: Context, request: Any) -> Membership:
+        """The membership. Raises `NotFound` for strangers, `NotMember` for who has left, or `Forbidden`."""
+        at = await membership(ctx, request.conversation_id)
+        if at.kind != "group":
+            raise NotFound(field="conversation_id")
+        if at.has_left:
+            raise NotMember
+        if RANKS[at.role] < RANKS[self.role]:
+            raise Forbidden
+        return at
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """A member of the conversation that the request names, by id or by the user of a direct one.
 
@@ -157,7 +214,9 @@ class Member:
 
     @property
     def raises(self) -> Sequence[type[ChatError]]:
-        return (NotFound, NotFriends, Blocked, Unreachable) if self.may == "post" else (NotFound,)
+        if self.may == "post":
+            return (NotFound, NotFriends, Blocked, Unreachable, NotMember, Muted)
+        return (NotFound,)
 
     async def check(self, ctx: Context, request: Any) -> Membership:
         """The membership. Raises `NotFound` for a stranger; for `post` also `NotFriends`, `Blocked`, `Unreachable`."""
@@ -172,6 +231,8 @@ class Member:
             raise NotFound(field="conversation_id")
         if self.may == "post" and row["kind"] == "direct":
             _may_post(ctx, row)
+        elif self.may == "post" and row["kind"] == "group":
+            _may_post_to_group(ctx, row)
         return _membership(row)
 
     async def check_all(self, ctxs: Sequence[Context], requests: Sequence[Any]) -> list[Membership | ChatError]:
@@ -216,10 +277,23 @@ class Member:
             raise NotFound(field=field if name is not None else f"{field}_id")
         if ctx.config.messages.direct == "friends":
             raise NotFriends(field=field, username=user["username"])
-        standing = await ctx.db.one(STANDING, me=ctx.user_id, peer_id=user["id"])
-        if standing is not None:
-            _may_post(ctx, standing)  # before anything is changed
+        await may_write_to(ctx, user)  # before anything is changed
         return await log.open_direct(ctx, user)
+
+
+async def may_write_to(ctx: Context, user: Row) -> None:
+    """Raise `Blocked`, `NotFriends` or `Unreachable` where the asker may not write to another user."""
+    standing = await ctx.db.one(STANDING, me=ctx.user_id, peer_id=user["id"])
+    if standing is None:
+        raise LookupError(f"user {user['id']} does not exist")
+    _may_post(ctx, standing)
+
+
+def _may_post_to_group(ctx: Context, row: Row) -> None:
+    if row["until_seq"] is not None:
+        raise NotMember
+    if row["muted_until"] is not None and row["muted_until"] > ctx.now:
+        raise Muted(until=rfc3339(row["muted_until"]), retry_after_ms=row["muted_until"] - ctx.now)
 
 
 def _may_post(ctx: Context, row: Row) -> None:

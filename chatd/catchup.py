@@ -45,6 +45,9 @@ class Head:
 
     conversation_id: int
     kind: str
+    title: str | None
+    role: str
+    has_left: bool
     peer_id: int | None
     peer_username: str | None
     last_seq: int
@@ -74,7 +77,7 @@ class Synced:
 EPOCH = query("/* catchup.epoch */ SELECT value FROM meta WHERE name = 'epoch'")
 HEADS = query(
     """/* catchup.heads */
-    SELECT * FROM inbox WHERE user_id = :me AND conversation_id > :after ORDER BY conversation_id
+    SELECT * FROM inbox WHERE user_id = :me AND conversation_id > :after ORDER BY conversation_id LIMIT :most
     """
 )
 
@@ -95,38 +98,60 @@ async def catch_up(
     known = await ctx.db.one(EPOCH)
     if known is None:
         raise LookupError("the database has no epoch")
-    restored = epoch is not None and epoch != known["value"]
-    moved_after = None if since is None else milliseconds(since, field="since") - _SLACK
-    heads: list[Head] = []
-    missed: list[LogEvent] = []
-    size = 0
-    following: int | None = None
-    for row in await ctx.db.all(HEADS, me=ctx.user_id, after=after_conversation_id):
-        cursor, recovered = _start(row, cursors, moved_after, restored=restored)
-        if cursor == row["last_seq"] and recovered and not _changed(row, cursors, moved_after):
-            continue
-        if len(heads) == CONVERSATIONS or len(missed) >= ENTRIES or size >= BYTES:
-            following = row["conversation_id"] - 1
-            break
-        for entry in await _entries(ctx, row, cursor, ENTRIES - len(missed)):
-            length = len((entry["data"] if entry["content"] is None else entry["content"]).encode())
-            if size and size + length > BYTES:
-                break
-            size += length
-            cursor = entry["seq"]
-            data = log.heard(entry, viewer_id=ctx.user_id, peer_id=row["peer_id"])
-            missed.append(LogEvent(entry["event"], row["conversation_id"], entry["seq"], data))
-        heads.append(_head(row, cursor=cursor, recovered=recovered))
-        if cursor < row["last_seq"]:
-            following = row["conversation_id"] - 1
-            break
-    return Synced(
-        epoch=known["value"],
-        now=rfc3339(ctx.now),
-        conversations=tuple(heads),
-        events=tuple(missed),
-        next=following,
+    page = _Page(
+        cursors=cursors,
+        moved_after=None if since is None else milliseconds(since, field="since") - _SLACK,
+        restored=epoch is not None and epoch != known["value"],
     )
+    after = after_conversation_id
+    while True:
+        rows = await ctx.db.all(HEADS, me=ctx.user_id, after=after, most=CONVERSATIONS)
+        for row in rows:
+            if not await page.take(ctx, row):
+                return page.synced(ctx, known["value"], following=row["conversation_id"] - 1)
+        if len(rows) < CONVERSATIONS:
+            return page.synced(ctx, known["value"], following=None)
+        after = rows[-1]["conversation_id"]
+
+
+class _Page:
+    """What is given in one go, as it grows."""
+
+    def __init__(self, *, cursors: Mapping[int, int], moved_after: int | None, restored: bool) -> None:
+        self._cursors = cursors
+        self._moved_after = moved_after
+        self._restored = restored
+        self._heads: list[Head] = []
+        self._missed: list[LogEvent] = []
+        self._size = 0
+
+    async def take(self, ctx: Context, row: Row) -> bool:
+        """Add what is new in a conversation. False where not all of it has found a place."""
+        cursor, recovered = _start(row, self._cursors, self._moved_after, restored=self._restored)
+        if cursor == row["last_seq"] and recovered and not _changed(row, self._cursors, self._moved_after):
+            return True
+        if len(self._heads) == CONVERSATIONS or len(self._missed) >= ENTRIES or self._size >= BYTES:
+            return False
+        for entry in await _entries(ctx, row, cursor, ENTRIES - len(self._missed)):
+            length = _length(entry)
+            if self._size and self._size + length > BYTES:
+                break
+            self._size += length
+            cursor = entry["seq"]
+            name, data = log.heard(entry, viewer_id=ctx.user_id, peer_id=row["peer_id"])
+            self._missed.append(LogEvent(name, row["conversation_id"], entry["seq"], data))
+        self._heads.append(_head(row, cursor=cursor, recovered=recovered))
+        return bool(cursor == row["last_seq"])
+
+    def synced(self, ctx: Context, epoch: str, *, following: int | None) -> Synced:
+        """The page; the next one begins with the conversation after `following`."""
+        return Synced(
+            epoch=epoch,
+            now=rfc3339(ctx.now),
+            conversations=tuple(self._heads),
+            events=tuple(self._missed),
+            next=following,
+        )
 
 
 def _start(row: Row, cursors: Mapping[int, int], moved_after: int | None, *, restored: bool) -> tuple[int, bool]:
@@ -150,13 +175,29 @@ def _changed(row: Row, cursors: Mapping[int, int], moved_after: int | None) -> b
 async def _entries(ctx: Context, row: Row, cursor: int, most: int) -> Any:
     if cursor >= row["last_seq"]:
         return ()
-    return await log.after(ctx, conversation_id=row["conversation_id"], seq=cursor, most=most)
+    return await log.after(
+        ctx,
+        conversation_id=row["conversation_id"],
+        kind=row["kind"],
+        seq=cursor,
+        last=row["last_seq"],
+        most=most,
+    )
+
+
+def _length(entry: Row) -> int:
+    if entry["absent"] is not None:
+        return 0
+    return len((entry["data"] if entry["content"] is None else entry["content"]).encode())
 
 
 def _head(row: Row, *, cursor: int, recovered: bool) -> Head:
     return Head(
         conversation_id=row["conversation_id"],
         kind=row["kind"],
+        title=row["title"],
+        role=row["role"],
+        has_left=row["until_seq"] is not None,
         peer_id=row["peer_id"],
         peer_username=row["peer_username"],
         last_seq=row["last_seq"],

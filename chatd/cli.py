@@ -23,6 +23,7 @@ from chatd.db import check, migrations
 from chatd.db.query import query
 from chatd.db.sqlite import Database, result_of
 from chatd.errors import ChatError, NotFound
+from chatd.hub import Hub
 from chatd.ops.accounts import add_user
 from chatd.passwords import hash_password
 from chatd.session import NOBODY
@@ -185,7 +186,7 @@ async def _in_database(path: Path, work: Callable[[Context], Coroutine[Any, Any,
                     config=settings,
                     identity=NOBODY,
                     now=time.time_ns() // 1_000_000,
-                    is_online=lambda user_id: False,
+                    hub=Hub(),
                 )
             ),
         )

@@ -290,7 +290,8 @@ class Client:
             self._events.put_nowait(event)
             return
         mine = event.event == "message" and event.data["client_id"] in self._mine
-        self._let(self._follower.offer(event.conversation_id, event.seq, None if mine else event))
+        nothing = mine or event.event == "hidden"
+        self._let(self._follower.offer(event.conversation_id, event.seq, None if nothing else event))
 
     def _let(self, events: list[Event]) -> None:
         for event in events:

@@ -71,6 +71,12 @@ class Messages:
 
 
 @dataclass(frozen=True, slots=True)
+class Groups:
+    max_members: Annotated[int, Whole(2, 100_000)] = 2000
+    per_user: Count = 500
+
+
+@dataclass(frozen=True, slots=True)
 class Rates:
     ops: Rate = field(default=Rate(per_second=50.0, burst=200))
     chat: Rate = field(default=Rate(per_second=20.0, burst=100))
@@ -91,6 +97,7 @@ class Config:
     database: Database = field(default_factory=Database)
     accounts: Accounts = field(default_factory=Accounts)
     messages: Messages = field(default_factory=Messages)
+    groups: Groups = field(default_factory=Groups)
     rates: Rates = field(default_factory=Rates)
     log: Log = field(default_factory=Log)
 

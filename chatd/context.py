@@ -64,21 +64,36 @@ class NoTransaction:
         self._refuse()
 
 
+class Presence(Protocol):
+    """What an op may know of live connections."""
+
+    def is_online(self, user_id: int) -> bool:
+        """Whether the user has a live connection."""
+        ...
+
+    def knows(self, conversation_id: int) -> bool:
+        """Whether the members of a group are known, so that they need not be read again."""
+        ...
+
+
 @record
 class Emitted:
     """An event to be published once its transaction is durable.
 
     The author's own devices hear `client_id` in it, where there is one. With `echo` off the connection that asked does
-    not hear it: its reply says the same.
+    not hear it: its reply says the same. Where `to` is None all members of the group hear it: `enter` are members from
+    then on, `leave` no longer.
     """
 
     data: Any
     conversation_id: int
     seq: int | None
-    to: tuple[int, ...]
+    to: tuple[int, ...] | None
     author_id: int
     client_id: str | None = None
     echo: bool = True
+    enter: tuple[int, ...] = ()
+    leave: tuple[int, ...] = ()
 
 
 @dataclass
@@ -89,12 +104,14 @@ class Context:
     config: Config
     identity: Identity
     now: int
-    is_online: Callable[[int], bool]
+    hub: Presence
     client_id: str | None = None
     emitted: list[Emitted] = field(default_factory=list)
     authenticated: Identity | None = None
     speaks: Language | None = None
     ended: list[tuple[int, int]] = field(default_factory=list)
+    members: dict[int, list[int]] = field(default_factory=dict)
+    """The members of the groups in which something happened, where the hub did not know them."""
 
     @property
     def user_id(self) -> int:
@@ -107,12 +124,15 @@ class Context:
         *,
         conversation_id: int,
         seq: int | None,
-        to: tuple[int, ...],
+        to: tuple[int, ...] | None,
         client_id: str | None = None,
         echo: bool = True,
+        enter: tuple[int, ...] = (),
+        leave: tuple[int, ...] = (),
     ) -> None:
-        """Tell the users `to` what happened, after the commit."""
-        self.emitted.append(Emitted(data, conversation_id, seq, to, self.identity.user_id, client_id, echo))
+        """Tell the users `to`, or all members of a group, what happened, after the commit."""
+        author_id = self.identity.user_id
+        self.emitted.append(Emitted(data, conversation_id, seq, to, author_id, client_id, echo, enter, leave))
 
     def authenticate(self, identity: Identity, lang: Language) -> None:
         """Make the asking connection this user's, after the commit."""

@@ -6,7 +6,6 @@ Everything here runs on the loop; transactions.py is what the database's threads
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import secrets
 import time
@@ -14,7 +13,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any, ParamSpec, TypeVar
 
-from chatd import events, retries, wire
+from chatd import retries, wire
 from chatd.before import Before
 from chatd.call import Call, Replayed
 from chatd.config import Config
@@ -26,6 +25,7 @@ from chatd.limits import Backoff, Buckets
 from chatd.op import REGISTRY, Function, Op, Rate
 from chatd.passwords import Passwords, is_hash
 from chatd.peer import BAD_PAYLOAD, SESSION_ENDED, Peer
+from chatd.publish import publish
 from chatd.session import Identity, State
 from chatd.sessions import went_away
 from chatd.transactions import Transactions
@@ -252,22 +252,7 @@ class Dispatcher:
                     self.part(peer)
                 else:
                     listener.close(SESSION_ENDED, "this session was ended: log in again")
-        for emitted in ctx.emitted:
-            name = events.NAMES[type(emitted.data)]
-            payload: Outgoing | None = None
-            own: Outgoing | None = None
-            for user_id in emitted.to:
-                for listener in self._hub.of(user_id):
-                    if listener is peer and not emitted.echo:
-                        continue
-                    if user_id == emitted.author_id and emitted.client_id is not None:
-                        if own is None:
-                            mine = dataclasses.replace(emitted.data, client_id=emitted.client_id)
-                            own = _event(name, emitted.conversation_id, emitted.seq, mine)
-                        listener.hear(own)
-                    else:
-                        payload = payload or _event(name, emitted.conversation_id, emitted.seq, emitted.data)
-                        listener.hear(payload)
+        publish(self._hub, ctx, peer)
 
     # Identity
 
@@ -321,7 +306,3 @@ class Dispatcher:
         """Give up what has not come to its transaction: logins that wait to be hashed, for the most part."""
         for task in self._preparing:
             task.cancel()
-
-
-def _event(name: str, conversation_id: int, seq: int | None, data: Any) -> Outgoing:
-    return Outgoing(wire.encode_event(name, conversation_id, seq, data))

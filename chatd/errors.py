@@ -235,6 +235,45 @@ class Blocked(ChatError):
     says = Phrase("You have blocked {username}.", "您已屏蔽 {username}。")
 
 
+# Groups
+
+
+class NotMember(ChatError):
+    """You have left this group, or were removed: you see what was said until then, and no more than that."""
+
+    code = "not_member"
+    says = Phrase("You are not in this group any more.", "您已不在该群中。")
+
+
+class Forbidden(ChatError):
+    """Your role in the group does not allow it."""
+
+    code = "forbidden"
+    says = Phrase("Your role in this group does not allow that.", "您在该群中的角色不允许此操作。")
+
+
+class Muted(ChatError):
+    """An admin of the group has muted you for a time."""
+
+    code = "muted"
+    says = Phrase("You may not write here until {until}.", "您在 {until} 之前不能在此发言。")
+    temporary = True
+
+
+class GroupFull(ChatError):
+    """The group has `[groups] max_members`, or the user is in `[groups] per_user` groups."""
+
+    code = "group_full"
+    says = Phrase("There is no room: {most} is the limit.", "人数或群数已达上限 {most}。")
+
+
+class AlreadyMember(ChatError):
+    """The user is in this group."""
+
+    code = "already_member"
+    says = Phrase("{username} is in this group already.", "{username} 已在群中。")
+
+
 def _tree(root: type[ChatError]) -> dict[str, type[ChatError]]:
     return {cls.code: cls for cls in root.__subclasses__()}
 

@@ -57,6 +57,12 @@ class Message:
     client_id: str | None = None
 
 
+@event("hidden")
+@record
+class Hidden:
+    """An entry that I may not see: it came while I was not in the group. Only `sync` gives it, to leave no hole."""
+
+
 @event("friend_request")
 @record
 class FriendRequest:
@@ -97,13 +103,80 @@ class Block:
 @event("conversation")
 @record
 class Conversation:
-    """I am in a new conversation, `opened_id`; stands in my `self` log. Its first entry for me is `from_seq`."""
+    """I am in a new conversation, `opened_id`; stands in my `self` log. Its first entry for me is `from_seq`.
+
+    After I left a group and came back, `from_seq` is the entry of my return; what was said before I left I still have.
+    """
 
     opened_id: int
-    kind: Literal["direct"]
-    peer_id: int
-    peer_username: str
+    kind: Literal["direct", "group"]
+    peer_id: int | None
+    peer_username: str | None
+    title: str | None
     from_seq: int
+
+
+@event("conversation_settings")
+@record
+class ConversationSettings:
+    """I changed my own settings of a conversation, `of_id`, on some device; stands in my `self` log."""
+
+    of_id: int
+    silent: bool
+    pinned: bool
+
+
+@event("group")
+@record
+class Group:
+    """A group was made, changed or dissolved; stands in its log. What is null has not changed."""
+
+    action: Literal["created", "changed", "dissolved"]
+    by_user_id: int
+    by_username: str
+    title: str | None = None
+    notice: str | None = None
+    joining: Literal["open", "approve", "invite"] | None = None
+
+
+@record
+class Person:
+    """A user, by id and name."""
+
+    user_id: int
+    username: str
+
+
+@event("member")
+@record
+class Member:
+    """Somebody came into a group, went, got another role or may not write for a time; stands in the group's log.
+
+    `left` and `removed` are the last entry that those `users` see.
+    """
+
+    action: Literal["joined", "added", "left", "removed", "role", "muted", "unmuted"]
+    users: tuple[Person, ...]
+    by_user_id: int
+    by_username: str
+    role: Literal["member", "admin", "owner"] | None = None
+    muted_until: Time | None = None
+
+
+@event("join_request")
+@record
+class JoinRequest:
+    """Somebody asks to be let into a group; stands in the `self` log of its owner and admins, and of who asks.
+
+    `closed` says that it was answered or withdrawn; who was let in hears `conversation` too.
+    """
+
+    group_id: int
+    title: str
+    user_id: int
+    username: str
+    note: str
+    state: Literal["pending", "closed"]
 
 
 @event("profile")

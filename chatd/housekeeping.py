@@ -46,6 +46,8 @@ async def keep_house(transactions: Transactions, hub: Hub, *, second: float = 1.
             if loop.time() >= tidy_at:
                 tidy_at = loop.time() + HOUR
                 await transactions.in_writer(_tidy, sorted(hub.session_ids()))
+            if not transactions.database.busy:
+                hub.forget()
             if await transactions.database.changed_outside():
                 live = hub.session_ids()
                 ended = live - await transactions.in_writer(_valid, sorted(live))

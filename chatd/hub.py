@@ -1,8 +1,9 @@
-"""The hub: which live connections are whose. Plain dictionaries, synchronous, pure."""
+"""The hub: which live connections are whose, and who hears what happens in a group. Plain dictionaries, pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from chatd.session import Session
@@ -24,11 +25,16 @@ class Listener(Protocol):
 
 
 class Hub:
-    """user → live connections."""
+    """user → live connections, and group → its members, for the groups in which something has happened lately.
 
-    def __init__(self) -> None:
+    Who the members are is learned from the transaction of what happens, and follows the changes from then on.
+    """
+
+    def __init__(self, *, groups: int = 10_000) -> None:
         # Tuples, made anew when somebody comes or goes: publishing may close a connection while it iterates.
         self._of: dict[int, tuple[Listener, ...]] = {}
+        self._members: OrderedDict[int, set[int]] = OrderedDict()
+        self._groups = groups
 
     def add(self, user_id: int, listener: Listener) -> None:
         """The connection is this user's."""
@@ -57,6 +63,37 @@ class Hub:
     def of_session(self, user_id: int, session_id: int) -> Iterator[Listener]:
         """The live connections of one session of a user."""
         return (one for one in self.of(user_id) if one.session.identity.session_id == session_id)
+
+    # Groups
+
+    def knows(self, conversation_id: int) -> bool:
+        """Whether the members of a group are known. Asked from the database's threads too."""
+        return conversation_id in self._members
+
+    def learn(self, conversation_id: int, user_ids: Iterable[int]) -> None:
+        """Who the members of a group are; what is known already is newer."""
+        if conversation_id not in self._members:
+            self._members[conversation_id] = set(user_ids)
+
+    def enter(self, conversation_id: int, user_ids: Iterable[int]) -> None:
+        """These are members from now on."""
+        if (members := self._members.get(conversation_id)) is not None:
+            members.update(user_ids)
+
+    def leave(self, conversation_id: int, user_ids: Iterable[int]) -> None:
+        """These are members no more."""
+        if (members := self._members.get(conversation_id)) is not None:
+            members.difference_update(user_ids)
+
+    def audience(self, conversation_id: int) -> list[int]:
+        """The members of a group who are online. Raises KeyError for a group whose members are not known."""
+        self._members.move_to_end(conversation_id)
+        return [user_id for user_id in self._members[conversation_id] if user_id in self._of]
+
+    def forget(self) -> None:
+        """Forget the groups in which nothing has happened for longest, past a bound. Not while anything is written."""
+        while len(self._members) > self._groups:
+            self._members.popitem(last=False)
 
     def __iter__(self) -> Iterator[Listener]:
         """Every connection that is somebody's."""

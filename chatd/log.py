@@ -52,6 +52,14 @@ POST = query(
     VALUES (:id, :conversation_id, :seq, 'message', :user_id, :client_id, :kind, :content, :now)
     """
 )
+NEXT_ENTRY_SEQ = query(
+    """/* log.next_entry_seq */
+    UPDATE conversations SET last_seq = last_seq + 1 WHERE id = :conversation_id RETURNING last_seq
+    """
+)
+MEMBERS = query(
+    "/* log.members */ SELECT user_id FROM members WHERE conversation_id = :conversation_id AND until_seq IS NULL"
+)
 OPEN = query(
     """/* log.open */
     INSERT INTO conversations (kind, low_id, high_id, last_at, created_at)
@@ -61,7 +69,7 @@ OPEN = query(
 JOIN = query(
     """/* log.join */
     INSERT INTO members (conversation_id, user_id, from_seq, joined_at, moved_at)
-    VALUES (:conversation_id, :user_id, :from_seq, :now, :now)
+    VALUES (:conversation_id, :user_id, 1, :now, :now)
     """
 )
 
@@ -84,18 +92,50 @@ async def append_for(ctx: Context, user_id: int, data: Any) -> None:
     ctx.emit(data, conversation_id=conversation_id, seq=seq, to=(user_id,))
 
 
+async def append_to(
+    ctx: Context, conversation_id: int, data: Any, *, enter: Sequence[int] = (), leave: Sequence[int] = ()
+) -> int:
+    """Append an event to a group's log, for all members: those who `enter` with it, and those who `leave`, too.
+
+    To be called before the members' rows are changed for who leaves, and after it for who enters. Returns its seq.
+    """
+    row = await ctx.db.one(NEXT_ENTRY_SEQ, conversation_id=conversation_id)
+    if row is None:
+        raise LookupError(f"conversation {conversation_id} does not exist")
+    seq: int = row["last_seq"]
+    await ctx.db.run(
+        APPEND,
+        conversation_id=conversation_id,
+        seq=seq,
+        event=events.NAMES[type(data)],
+        user_id=ctx.user_id,
+        data=orjson.dumps(data).decode(),
+        now=ctx.now,
+    )
+    await know_members(ctx, conversation_id)
+    ctx.emit(data, conversation_id=conversation_id, seq=seq, to=None, enter=tuple(enter), leave=tuple(leave))
+    return seq
+
+
+async def know_members(ctx: Context, conversation_id: int) -> None:
+    """Have the hub know who hears what is emitted to all members of a group."""
+    if conversation_id not in ctx.members and not ctx.hub.knows(conversation_id):
+        rows = await ctx.db.all(MEMBERS, conversation_id=conversation_id)
+        ctx.members[conversation_id] = [row["user_id"] for row in rows]
+
+
 async def post(
     ctxs: Sequence[Context],
     *,
     conversation_id: Sequence[int],
     kind: Sequence[str],
     content: Sequence[str],
-    peer_id: Sequence[int | None],
+    to: Sequence[tuple[int, ...] | None],
 ) -> list[tuple[int, int]]:
-    """Append the messages of one transaction, in order, and publish each to both members. Returns (message_id, seq)s.
+    """Append the messages of one transaction, in order, and publish each to its members. Returns (message_id, seq)s.
 
-    Each argument has an item for each message; `peer_id` is the other member of a direct conversation. The connection
-    that sent one hears no event: its reply carries the same `seq`.
+    Each argument has an item for each message. `to` is None for a group's; else its last is the author, the one before
+    it the other member. The connection that sent one hears no event: its reply carries the same `seq`.
     """
     db, now = ctxs[0].db, ctxs[0].now
     counts = Counter(conversation_id)
@@ -104,9 +144,7 @@ async def post(
     seqs: list[int] = []
     authors: list[int] = []
     created_at = rfc3339(now)
-    for ctx, message_id, at, of_kind, text, peer in zip(
-        ctxs, ids, conversation_id, kind, content, peer_id, strict=True
-    ):
+    for ctx, message_id, at, of_kind, text, hearers in zip(ctxs, ids, conversation_id, kind, content, to, strict=True):
         author = ctx.identity
         seq = free[at]
         free[at] = seq + 1
@@ -116,16 +154,18 @@ async def post(
             message_id=message_id,
             from_user_id=author.user_id,
             from_username=author.username,
-            to_user_id=peer,
+            to_user_id=hearers[0] if hearers is not None and len(hearers) > 1 else None,
             kind=of_kind,
             content=text,
             created_at=created_at,
         )
+        if hearers is None:
+            await know_members(ctx, at)
         ctx.emit(
             message,
             conversation_id=at,
             seq=seq,
-            to=(author.user_id,) if peer is None else (peer, author.user_id),
+            to=hearers,
             client_id=ctx.client_id,
             echo=False,
         )
@@ -162,10 +202,18 @@ async def open_direct(ctx: Context, peer: Row) -> int:
     conversation_id = await _open(ctx, kind="direct", members=(me, peer_id))
     for user_id, other_id, other in ((me, peer_id, peer["username"]), (peer_id, me, ctx.identity.username)):
         opened = events.Conversation(
-            opened_id=conversation_id, kind="direct", peer_id=other_id, peer_username=other, from_seq=1
+            opened_id=conversation_id, kind="direct", peer_id=other_id, peer_username=other, title=None, from_seq=1
         )
         await append_for(ctx, user_id, opened)
     return conversation_id
+
+
+async def open_group(ctx: Context) -> int:
+    """Make the log of a new group, without members. Returns its conversation's id."""
+    row = await ctx.db.one(OPEN, kind="group", low_id=None, high_id=None, now=ctx.now)
+    if row is None:
+        raise LookupError("a group's conversation was not made")
+    return int(row["id"])
 
 
 async def _open(ctx: Context, *, kind: str, members: tuple[int, int]) -> int:
@@ -174,7 +222,7 @@ async def _open(ctx: Context, *, kind: str, members: tuple[int, int]) -> int:
     if row is None:
         raise LookupError(f"the conversation of {members} exists already")
     for user_id in sorted(set(members)):
-        await ctx.db.run(JOIN, conversation_id=row["id"], user_id=user_id, from_seq=1, now=ctx.now)
+        await ctx.db.run(JOIN, conversation_id=row["id"], user_id=user_id, now=ctx.now)
     return int(row["id"])
 
 
@@ -182,23 +230,39 @@ async def _open(ctx: Context, *, kind: str, members: tuple[int, int]) -> int:
 
 AFTER = query(
     """/* log.after */
-    SELECT e.id, e.seq, e.event, e.user_id, u.username, e.client_id, e.kind, e.content, e.data, e.created_at
+    SELECT e.id, e.seq, e.event, e.user_id, u.username, e.client_id, e.kind, e.content, e.data, e.created_at,
+           NULL AS absent
     FROM entries e JOIN users u ON u.id = e.user_id
-    WHERE e.conversation_id = :conversation_id AND e.seq > :seq ORDER BY e.seq LIMIT :most
+    WHERE e.conversation_id = :conversation_id AND e.seq > :seq AND e.seq <= :last ORDER BY e.seq LIMIT :most
+    """
+)
+AFTER_IN_GROUP = query(
+    """/* log.after_in_group */
+    SELECT e.id, e.seq, e.event, e.user_id, u.username, e.client_id, e.kind, e.content, e.data, e.created_at,
+           a.user_id AS absent
+    FROM entries e JOIN users u ON u.id = e.user_id
+    LEFT JOIN absences a ON a.conversation_id = e.conversation_id AND a.user_id = :me
+                        AND a.from_seq <= e.seq AND a.until_seq >= e.seq
+    WHERE e.conversation_id = :conversation_id AND e.seq > :seq AND e.seq <= :last ORDER BY e.seq LIMIT :most
     """
 )
 
 
-async def after(ctx: Context, *, conversation_id: int, seq: int, most: int) -> Sequence[Row]:
-    """At most `most` entries of a log that come after `seq`, in order."""
-    return await ctx.db.all(AFTER, conversation_id=conversation_id, seq=seq, most=most)
+async def after(ctx: Context, *, conversation_id: int, kind: str, seq: int, last: int, most: int) -> Sequence[Row]:
+    """At most `most` entries of a log that come after `seq`, up to `last`, in order. `absent`: not for the asker."""
+    where = {"conversation_id": conversation_id, "seq": seq, "last": last, "most": most}
+    if kind == "group":
+        return await ctx.db.all(AFTER_IN_GROUP, me=ctx.user_id, **where)
+    return await ctx.db.all(AFTER, **where)
 
 
-def heard(row: Row, *, viewer_id: int, peer_id: int | None) -> Any:
-    """The data of the event that a stored entry is, as the viewer would have heard it live."""
+def heard(row: Row, *, viewer_id: int, peer_id: int | None) -> tuple[str, Any]:
+    """The event that a stored entry is, its name and data, as the viewer would have heard it live."""
+    if row["absent"] is not None:
+        return "hidden", events.Hidden()
     if row["event"] != "message":
-        return orjson.Fragment(row["data"])
-    return events.Message(
+        return row["event"], orjson.Fragment(row["data"])
+    return "message", events.Message(
         message_id=row["id"],
         from_user_id=row["user_id"],
         from_username=row["username"],

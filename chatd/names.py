@@ -20,6 +20,10 @@ _IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa
 """What is a letter or a mark and shows nothing (Unicode, Default_Ignorable_Code_Point)."""
 
 
+LAST = "\U0010ffff"
+"""The last character there is: `q <= key < q + LAST` are the keys that begin with q."""
+
+
 @lru_cache(maxsize=4096)
 def key(name: str) -> str:
     """What names are compared by: NFKC, casefolded, NFKC again (Unicode, section 3.13, "toNFKC_Casefold")."""

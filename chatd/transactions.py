@@ -30,7 +30,7 @@ class Transactions:
     def __init__(self, *, config: Config, database: Database, hub: Hub) -> None:
         self.config = config
         self.database = database
-        self._is_online = hub.is_online
+        self._hub = hub
         self._together = {op.name: partial(self._execute_together, op) for op in REGISTRY.values() if op.together}
 
     def submit(self, call: Call, op: Op) -> None:
@@ -43,7 +43,7 @@ class Transactions:
 
     def context(self, transaction: Transaction, identity: Identity = NOBODY, client_id: str | None = None) -> Context:
         """A context in which an op, or a part of one, runs on somebody's behalf."""
-        return Context(transaction, self.config, identity, _now(), self._is_online, client_id)
+        return Context(transaction, self.config, identity, _now(), self._hub, client_id)
 
     async def execute(self, call: Call, transaction: Transaction) -> Any:
         """The op itself, in its transaction: access, function, and the memory of its answer.
@@ -78,10 +78,8 @@ class Transactions:
         Raises whatever one of them alone would have raised later: all are then undone and executed one by one.
         """
         calls = cast(Sequence[Call], jobs)
-        now, config, is_online = _now(), self.config, self._is_online
-        ctxs = [
-            Context(transaction, config, call.peer.session.identity, now, is_online, call.client_id) for call in calls
-        ]
+        now, config, hub = _now(), self.config, self._hub
+        ctxs = [Context(transaction, config, call.peer.session.identity, now, hub, call.client_id) for call in calls]
         requests = [call.request for call in calls]
         places = await cast(AccessTogether, op.needs).check_all(ctxs, requests)
         results: list[Any] = [None] * len(calls)

@@ -40,6 +40,11 @@ def Utf8(shortest: int, longest: int) -> msgspec.Meta:  # noqa: N802
     return msgspec.Meta(min_length=1, max_length=longest, extra={"bytes": (shortest, longest)})
 
 
+def Items(fewest: int, most: int) -> msgspec.Meta:  # noqa: N802
+    """A list of so many items."""
+    return msgspec.Meta(min_length=fewest, max_length=most)
+
+
 def Whole(least: int, most: int) -> msgspec.Meta:  # noqa: N802
     """A whole number in a range, both ends included."""
     return msgspec.Meta(ge=least, le=most)
@@ -127,8 +132,7 @@ def expected(hint: Any) -> Phrase:
         values = ", ".join(str(orjson.dumps(value), "utf-8") for value in args)
         return Phrase(f"one of {values}", f"以下之一：{values}")
     if origin in (list, tuple):
-        each = expected(args[0])
-        return Phrase(f"a list of: {each.en}", f"列表，每项为：{each.zh}")
+        return _expected_list(expected(args[0]), limits)
     if origin is dict:
         key, value = expected(args[0]), expected(args[1])
         return Phrase(f"an object from ({key.en}) to ({value.en})", f"对象，键为（{key.zh}），值为（{value.zh}）")
@@ -140,6 +144,13 @@ def expected(hint: Any) -> Phrase:
         kind = Phrase("a whole number", "整数") if bare is int else Phrase("a number", "数字")
         return _expected_number(kind, limits)
     raise TypeError(f"no words for {hint!r}: teach chatd.wire.expected")
+
+
+def _expected_list(each: Phrase, limits: dict[str, Any]) -> Phrase:
+    if "max_length" not in limits:
+        return Phrase(f"a list of: {each.en}", f"列表，每项为：{each.zh}")
+    fewest, most = limits.get("min_length", 0), limits["max_length"]
+    return Phrase(f"a list of {fewest} to {most}: {each.en}", f"{fewest} 到 {most} 项的列表，每项为：{each.zh}")
 
 
 def _expected_text(limits: dict[str, Any]) -> Phrase:

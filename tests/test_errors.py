@@ -91,4 +91,4 @@ def test_an_error_names_the_field_and_when_to_try_again() -> None:
 
 def test_what_asks_to_try_again_says_that_it_is_temporary() -> None:
     temporary = {code for code, error in BY_CODE.items() if error.temporary}
-    assert temporary == {"rate_limited", "too_many_connections", "busy", "unavailable"}
+    assert temporary == {"rate_limited", "too_many_connections", "busy", "unavailable", "muted"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chatd.hub import Hub
 from chatd.session import Identity, Session
 from chatd.wire import Outgoing
@@ -108,3 +110,56 @@ def test_connections_may_go_while_a_session_is_ended() -> None:
     for ear in hub.of_session(ADA, 7):
         hub.remove(ADA, ear)
     assert not hub.of(ADA)
+
+
+# Groups
+
+GROUP = 7
+
+
+def test_a_groups_audience_is_its_members_who_are_there() -> None:
+    hub = Hub()
+    hub.add(ADA, Ear(ADA))
+    hub.learn(GROUP, [ADA, BOB])
+    assert hub.knows(GROUP)
+    assert hub.audience(GROUP) == [ADA]
+    hub.add(BOB, Ear(BOB))
+    assert sorted(hub.audience(GROUP)) == [ADA, BOB]
+
+
+def test_what_is_known_of_a_group_is_newer_than_what_was_read() -> None:
+    hub = Hub()
+    hub.add(BOB, Ear(BOB))
+    hub.learn(GROUP, [ADA, BOB])
+    hub.leave(GROUP, [BOB])
+    hub.learn(GROUP, [ADA, BOB])
+    assert hub.audience(GROUP) == []
+    hub.enter(GROUP, [BOB])
+    assert hub.audience(GROUP) == [BOB]
+
+
+def test_changes_of_a_group_of_which_nothing_is_known_need_not_be_kept() -> None:
+    hub = Hub()
+    hub.enter(GROUP, [ADA])
+    hub.leave(GROUP, [ADA])
+    assert not hub.knows(GROUP)
+    with pytest.raises(KeyError):
+        hub.audience(GROUP)
+
+
+def test_the_groups_longest_silent_are_forgotten() -> None:
+    hub = Hub(groups=2)
+    for group in (1, 2, 3):
+        hub.learn(group, [ADA])
+    hub.audience(1)
+    hub.forget()
+    assert [hub.knows(group) for group in (1, 2, 3)] == [True, False, True]
+
+
+def test_who_is_online() -> None:
+    hub, phone = Hub(), Ear(ADA)
+    assert not hub.is_online(ADA)
+    hub.add(ADA, phone)
+    assert hub.is_online(ADA)
+    hub.remove(ADA, phone)
+    assert not hub.is_online(ADA)

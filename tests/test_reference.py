@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -177,7 +178,7 @@ def test_every_op_is_in_the_reference(known: Op) -> None:
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_every_event_is_in_the_reference(name: str) -> None:
-    assert f"\n**`{name}`** {EVENTS[name].__doc__}\n" in markdown()
+    assert f"\n**`{name}`** {inspect.cleandoc(EVENTS[name].__doc__ or '')}\n" in markdown()
 
 
 @pytest.mark.parametrize("code", BY_CODE)

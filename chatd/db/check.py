@@ -42,8 +42,8 @@ RULES = (
         query(
             """/* check.pointers */
             SELECT c.id FROM members m JOIN conversations c ON c.id = m.conversation_id
-            WHERE m.read_seq < 0 OR m.read_seq > m.delivered_seq OR m.delivered_seq > c.last_seq
-               OR m.from_seq < 1 OR m.from_seq > c.last_seq + 1
+            WHERE m.read_seq < 0 OR m.read_seq > m.delivered_seq OR m.delivered_seq > COALESCE(m.until_seq, c.last_seq)
+               OR m.until_seq > c.last_seq OR m.from_seq < 1 OR m.from_seq > c.last_seq + 1
             """
         ),
     ),
@@ -87,10 +87,46 @@ RULES = (
             LEFT JOIN members m ON m.conversation_id = c.id AND m.user_id IN (c.low_id, c.high_id)
             LEFT JOIN members stranger ON stranger.conversation_id = c.id
                                       AND stranger.user_id NOT IN (c.low_id, c.high_id)
+            WHERE c.kind <> 'group'
             GROUP BY c.id, c.kind, c.low_id, c.high_id
             HAVING COUNT(DISTINCT m.user_id) <> CASE c.kind WHEN 'self' THEN 1 ELSE 2 END
                 OR COUNT(stranger.user_id) > 0
                 OR (c.kind = 'self') <> (c.low_id = c.high_id) OR c.low_id > c.high_id
+            """
+        ),
+    ),
+    Rule(
+        "a group counts its members, and has one owner until it is dissolved",
+        query(
+            """/* check.groups */
+            SELECT c.id FROM conversations c
+            LEFT JOIN groups g ON g.conversation_id = c.id
+            LEFT JOIN members m ON m.conversation_id = c.id AND m.until_seq IS NULL
+            WHERE c.kind = 'group' OR g.conversation_id IS NOT NULL
+            GROUP BY c.id, c.kind, g.member_count, g.dissolved_at
+            HAVING c.kind <> 'group' OR g.member_count IS NULL OR COUNT(m.user_id) <> g.member_count
+                OR COUNT(CASE m.role WHEN 'owner' THEN 1 END) <> CASE WHEN g.dissolved_at IS NULL THEN 1 ELSE 0 END
+            """
+        ),
+    ),
+    Rule(
+        "an absence lies between two stays in a group",
+        query(
+            """/* check.absences */
+            SELECT a.conversation_id AS id FROM absences a
+            LEFT JOIN members m ON m.conversation_id = a.conversation_id AND m.user_id = a.user_id
+            WHERE m.user_id IS NULL OR a.from_seq > a.until_seq OR a.from_seq <= m.from_seq
+               OR a.until_seq >= COALESCE(m.until_seq, a.until_seq + 1)
+            """
+        ),
+    ),
+    Rule(
+        "only groups have roles, and only who has left one keeps its title",
+        query(
+            """/* check.roles */
+            SELECT m.conversation_id AS id FROM members m JOIN conversations c ON c.id = m.conversation_id
+            WHERE (c.kind <> 'group' AND (m.role <> 'member' OR m.until_seq IS NOT NULL OR m.muted_until IS NOT NULL))
+               OR (m.until_seq IS NULL) <> (m.title IS NULL) OR (m.until_seq IS NULL) <> (m.left_at IS NULL)
             """
         ),
     ),

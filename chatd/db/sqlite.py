@@ -338,6 +338,11 @@ class Database:
         """Run a job on a reader; jobs of one key run in order. Raises `Busy`."""
         self._readers[key % len(self._readers)].submit(job)
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being written, or waits to be."""
+        return self._writer.busy
+
     async def changed_outside(self) -> bool:
         """Whether another process has committed since the last time this was asked (`chatd user disable`, …)."""
 

@@ -1,6 +1,6 @@
 """One module per feature. Importing this package registers every op.
 
-The catalogue goes on: groups, receipts, presence, search, files, moments, calls and administration will each be one
+The catalogue goes on: receipts, presence, search, files, moments, calls and administration will each be one
 more module in this list.
 """
 
@@ -11,6 +11,9 @@ from chatd.ops import (
     conversations,
     friend_requests,
     friends,
+    group_joining,
+    group_members,
+    groups,
     messages,
     profiles,
     sessions,
@@ -24,6 +27,9 @@ __all__ = [
     "conversations",
     "friend_requests",
     "friends",
+    "group_joining",
+    "group_members",
+    "groups",
     "messages",
     "profiles",
     "sessions",

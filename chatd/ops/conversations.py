@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatd import events
+from chatd import events, log
 from chatd.access import Member, Membership, Self
 from chatd.context import Context, Row
 from chatd.db.query import query
@@ -44,10 +44,19 @@ class LastMessage:
 
 @record
 class ConversationInfo:
-    """`peer` is null in notes to self; the peer's pointers are null where receipts are off."""
+    """`peer` is there in direct conversations, its pointers where receipts are on; `title`, `member_count` in groups.
+
+    `has_left`: I am in the group no more, and see it as it was then. `silent` and `pinned` are my own settings.
+    """
 
     conversation_id: int
     kind: str
+    title: str | None
+    role: str
+    member_count: int | None
+    has_left: bool
+    silent: bool
+    pinned: bool
     peer: Peer | None
     last_seq: int
     last_at: Time
@@ -121,6 +130,12 @@ async def conversations(ctx: Context, request: Conversations) -> ConversationLis
         ConversationInfo(
             conversation_id=row["conversation_id"],
             kind=row["kind"],
+            title=row["title"],
+            role=row["role"],
+            member_count=row["member_count"],
+            has_left=row["until_seq"] is not None,
+            silent=bool(row["silent"]),
+            pinned=bool(row["pinned"]),
             peer=_peer(row),
             last_seq=row["last_seq"],
             last_at=rfc3339(row["last_at"]),
@@ -172,6 +187,63 @@ async def unread_count(ctx: Context, request: UnreadCount) -> UnreadTotal:
         if row["unread_count"]
     )
     return UnreadTotal(total=sum(one.unread_count for one in unread), conversations=unread)
+
+
+# My own settings
+
+
+@record
+class ConversationSet:
+    """My own settings of a conversation: `silent` keeps my devices quiet, `pinned` puts it above the others.
+
+    The server only keeps them, and tells my other devices.
+    """
+
+    conversation_id: Id | None = None
+    user: Name | None = None
+    user_id: Id | None = None
+    silent: bool | None = None
+    pinned: bool | None = None
+
+
+@record
+class Settings:
+    conversation_id: int
+    silent: bool
+    pinned: bool
+
+
+SET = query(
+    """/* conversations.set */
+    UPDATE members SET silent = COALESCE(CAST(:silent AS BIGINT), silent),
+                       pinned = COALESCE(CAST(:pinned AS BIGINT), pinned)
+    WHERE conversation_id = :conversation_id AND user_id = :me RETURNING silent, pinned
+    """
+)
+
+
+@op(
+    reply=Settings,
+    done=Phrase("settings changed", "设置已更新"),
+    needs=Member(),
+    emits=[events.ConversationSettings],
+    example={"conversation_id": 2, "silent": True},
+)
+async def conversation_set(ctx: Context, request: ConversationSet, at: Membership) -> Settings:
+    row = await ctx.db.one(
+        SET,
+        conversation_id=at.conversation_id,
+        me=ctx.user_id,
+        silent=None if request.silent is None else int(request.silent),
+        pinned=None if request.pinned is None else int(request.pinned),
+    )
+    if row is None:
+        raise LookupError("a member has a row")
+    silent, pinned = bool(row["silent"]), bool(row["pinned"])
+    if (request.silent, request.pinned) != (None, None):
+        changed = events.ConversationSettings(of_id=at.conversation_id, silent=silent, pinned=pinned)
+        await log.append_for(ctx, ctx.user_id, changed)
+    return Settings(conversation_id=at.conversation_id, silent=silent, pinned=pinned)
 
 
 # Pointers

@@ -69,7 +69,7 @@ async def friends(ctx: Context, request: Friends) -> FriendList:
             username=row["username"],
             nickname=row["nickname"],
             remark=row["remark"],
-            online=ctx.is_online(row["friend_id"]),
+            online=ctx.hub.is_online(row["friend_id"]),
             last_seen=rfc3339_or_none(row["last_seen_at"]),
             conversation_id=row["conversation_id"],
             unread_count=row["unread_count"] or 0,

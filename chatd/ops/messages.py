@@ -62,7 +62,7 @@ async def send(ctxs: Sequence[Context], requests: Sequence[Send], at: Sequence[M
         conversation_id=[place.conversation_id for place in at],
         kind=[request.kind for request in requests],
         content=[request.content for request in requests],
-        peer_id=[place.peer_id for place in at],
+        to=[place.hearers for place in at],
     )
     created_at = rfc3339(ctxs[0].now)
     return [
@@ -76,7 +76,7 @@ async def send(ctxs: Sequence[Context], requests: Sequence[Send], at: Sequence[M
 
 @record
 class MessageInfo:
-    """A message as it stands. `is_read`: mine by the other, the other's by me."""
+    """A message as it stands. `is_read`: mine by somebody else, another's by me."""
 
     id: int
     conversation_id: int
@@ -141,6 +141,7 @@ UNREAD = query(
     JOIN entries e ON e.conversation_id = c.id AND e.seq > m.read_seq
     JOIN users u ON u.id = e.user_id
     WHERE m.user_id = :me AND e.event = 'message' AND e.user_id <> :me AND e.id > :after
+      AND (m.until_seq IS NULL OR e.seq <= m.until_seq)
     ORDER BY e.id LIMIT :most
     """
 )
@@ -201,6 +202,8 @@ BEFORE = query(
     SELECT e.id, e.seq, e.user_id, u.username, e.kind, e.content, e.client_id, e.created_at
     FROM entries e JOIN users u ON u.id = e.user_id
     WHERE e.conversation_id = :conversation_id AND e.seq < :seq AND e.seq >= :from_seq AND e.event = 'message'
+      AND NOT EXISTS (SELECT 1 FROM absences a WHERE a.conversation_id = e.conversation_id AND a.user_id = :me
+                                               AND a.from_seq <= e.seq AND a.until_seq >= e.seq)
     ORDER BY e.seq DESC LIMIT :most
     """
 )
@@ -208,12 +211,18 @@ AFTER = query(
     """/* messages.after */
     SELECT e.id, e.seq, e.user_id, u.username, e.kind, e.content, e.client_id, e.created_at
     FROM entries e JOIN users u ON u.id = e.user_id
-    WHERE e.conversation_id = :conversation_id AND e.seq > :seq AND e.seq >= :from_seq AND e.event = 'message'
+    WHERE e.conversation_id = :conversation_id AND e.seq > :seq AND e.seq >= :from_seq AND e.seq <= :last_seq
+      AND e.event = 'message'
+      AND NOT EXISTS (SELECT 1 FROM absences a WHERE a.conversation_id = e.conversation_id AND a.user_id = :me
+                                               AND a.from_seq <= e.seq AND a.until_seq >= e.seq)
     ORDER BY e.seq LIMIT :most
     """
 )
-PEER_READ = query(
-    "/* messages.peer_read */ SELECT read_seq FROM members WHERE conversation_id = :conversation_id AND user_id = :peer"
+READ_BY_OTHERS = query(
+    """/* messages.read_by_others */
+    SELECT MAX(m.read_seq) AS read_seq FROM members m JOIN users u ON u.id = m.user_id
+    WHERE m.conversation_id = :conversation_id AND m.user_id <> :me AND u.receipts = 1
+    """
 )
 
 
@@ -235,23 +244,28 @@ async def history(ctx: Context, request: History, at: Membership) -> Page:
     rows = await ctx.db.all(
         AFTER if forward else BEFORE,
         conversation_id=at.conversation_id,
-        seq=2**62 if start is None else start,
+        me=ctx.user_id,
         from_seq=at.from_seq,
         most=request.limit + 1,
+        **({"seq": start, "last_seq": at.last_seq} if forward else {"seq": _before(start, at.last_seq)}),
     )
     held, more = _page(rows, request.limit)
-    peer_read = 0
-    if at.peer_id is not None and at.shows_receipts:
-        pointer = await ctx.db.one(PEER_READ, conversation_id=at.conversation_id, peer=at.peer_id)
-        peer_read = pointer["read_seq"] if pointer is not None else 0
+    others_read = 0
+    if at.kind != "self" and at.shows_receipts:
+        pointer = await ctx.db.one(READ_BY_OTHERS, conversation_id=at.conversation_id, me=ctx.user_id)
+        others_read = (pointer["read_seq"] if pointer is not None else None) or 0
     messages = tuple(
         _info(
             row,
             viewer_id=ctx.user_id,
             conversation_id=at.conversation_id,
             peer_id=at.peer_id,
-            is_read=at.peer_id is None or row["seq"] <= (peer_read if row["user_id"] == ctx.user_id else at.read_seq),
+            is_read=at.kind == "self" or row["seq"] <= (others_read if row["user_id"] == ctx.user_id else at.read_seq),
         )
         for row in (held if forward else reversed(held))
     )
     return Page(conversation_id=at.conversation_id, messages=messages, more=more)
+
+
+def _before(start: int | None, last_seq: int) -> int:
+    return last_seq + 1 if start is None else min(start, last_seq + 1)

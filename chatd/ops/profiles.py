@@ -185,7 +185,6 @@ SEARCH = query(
     ORDER BY username_key LIMIT :most
     """
 )
-_LAST = "\U0010ffff"
 
 
 @op(
@@ -199,7 +198,7 @@ _LAST = "\U0010ffff"
 async def user_search(ctx: Context, request: UserSearch) -> UserList:
     q = names.key(request.q)
     after = names.key(request.after_username or "")
-    rows = await ctx.db.all(SEARCH, q=q, q_end=q + _LAST, after=after, most=request.limit + 1)
+    rows = await ctx.db.all(SEARCH, q=q, q_end=q + names.LAST, after=after, most=request.limit + 1)
     found = tuple(
         UserFound(user_id=row["id"], username=row["username"], nickname=row["nickname"])
         for row in rows[: request.limit]

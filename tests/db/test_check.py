@@ -18,7 +18,10 @@ from tests.support import Person, befriend, config_for, running
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def written(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
-    """The database of a daemon that people have used: 1 ada and 2 bob are friends, 3 mallory is nobody's."""
+    """The database of a daemon that people have used: 1 ada and 2 bob are friends, 3 mallory is nobody's.
+
+    Conversation 6 is a group of ada's, in which bob has been twice.
+    """
     folder = tmp_path_factory.mktemp("written")
     async with running(config_for(folder)) as url:
         ada, bob, mallory = [await Person.named(url, name) for name in ("ada", "bob", "mallory")]
@@ -32,6 +35,11 @@ async def written(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pat
         await ada.data("block", user="mallory")
         await mallory.data("friend_request", to_user="ada")
         await ada.data("friend_remark", user="bob", remark="from work")
+        group = (await ada.data("group_create", title="Climbing", members=["bob"]))["conversation_id"]
+        await bob.data("group_leave", conversation_id=group)
+        await ada.data("send", conversation_id=group, content="he is gone")
+        await ada.data("group_add", conversation_id=group, users=["bob"])
+        await bob.data("group_leave", conversation_id=group)
         for person in (ada, bob, mallory):
             await person.close()
     yield folder / "chatd.db"
@@ -59,7 +67,7 @@ def test_nothing_is_wrong_with_what_chatd_wrote(database: sqlite3.Connection) ->
 
 
 def test_there_is_something_to_be_wrong_with(database: sqlite3.Connection) -> None:
-    for table in ("entries", "members", "friends", "blocks", "friend_requests"):
+    for table in ("entries", "members", "friends", "blocks", "friend_requests", "groups", "absences"):
         assert database.execute(f"SELECT * FROM {table}").fetchone() is not None, table  # noqa: S608  # a constant
     assert direct(database) == 4  # after the three logs of their own
 
@@ -70,6 +78,7 @@ def direct(connection: sqlite3.Connection) -> int:
     return found
 
 
+LISTEN = "INSERT INTO members (conversation_id, user_id, from_seq, joined_at, moved_at) VALUES ({}, 3, 1, 0, 0)"
 SEND_BY_NOBODY = """
 INSERT INTO entries (conversation_id, seq, event, user_id, kind, content, created_at)
 VALUES (4, {seq}, 'message', 1, 'text', '', 0)
@@ -117,13 +126,28 @@ CORRUPTIONS = [
     ("check.friends_talk", "it is no direct one", "UPDATE conversations SET kind = 'self' WHERE id = 4", 1),
     ("check.friends_talk", "a friend is blocked", "INSERT INTO blocks VALUES (2, 1, 0)", 2),
     ("check.members", "a member is lost", "DELETE FROM members WHERE conversation_id = 4 AND user_id = 2", 4),
-    ("check.members", "a stranger listens", "INSERT INTO members VALUES (4, 3, 1, 0, 0, 0, 0)", 4),
-    ("check.members", "a stranger listens to oneself", "INSERT INTO members VALUES (1, 3, 1, 0, 0, 0, 0)", 1),
+    ("check.members", "a stranger listens", LISTEN.format(4), 4),
+    ("check.members", "a stranger listens to oneself", LISTEN.format(1), 1),
     ("check.members", "nobody is in one's own log", "DELETE FROM members WHERE conversation_id = 1", 1),
     ("check.members", "a self conversation of two", "UPDATE conversations SET kind = 'self' WHERE id = 4", 4),
     ("check.members", "a direct conversation of one", "UPDATE conversations SET kind = 'direct' WHERE id = 1", 1),
     ("check.members", "high before low", "UPDATE conversations SET low_id = 2, high_id = 1 WHERE id = 4", 4),
     ("check.members", "of nobody", "UPDATE conversations SET low_id = NULL, high_id = NULL WHERE id = 4", 4),
+    ("check.groups", "its row is lost", "DELETE FROM groups WHERE conversation_id = 6", 6),
+    ("check.groups", "it is something else", "UPDATE conversations SET kind = 'self' WHERE id = 6", 6),
+    ("check.groups", "it counts one too many", "UPDATE groups SET member_count = 2", 6),
+    ("check.groups", "nobody owns it", "UPDATE members SET role = 'admin' WHERE role = 'owner'", 6),
+    ("check.groups", "dissolved, it has an owner", "UPDATE groups SET dissolved_at = 1, member_count = 1", 6),
+    ("check.absences", "nobody was absent", "UPDATE absences SET user_id = 3", 6),
+    ("check.absences", "it ends before it begins", "UPDATE absences SET from_seq = until_seq + 1", 6),
+    ("check.absences", "it begins before the first stay", "UPDATE absences SET from_seq = 1", 6),
+    ("check.absences", "it ends after the last stay", "UPDATE absences SET until_seq = 1000", 6),
+    ("check.roles", "a friend is an admin", "UPDATE members SET role = 'admin' WHERE conversation_id = 4", 4),
+    ("check.roles", "a friend has left", "UPDATE members SET until_seq = 1 WHERE conversation_id = 4", 4),
+    ("check.roles", "a friend is muted", "UPDATE members SET muted_until = 1 WHERE conversation_id = 4", 4),
+    ("check.roles", "who is in it keeps its title", "UPDATE members SET title = 'x' WHERE until_seq IS NULL", 6),
+    ("check.roles", "who left it does not", "UPDATE members SET title = NULL", 6),
+    ("check.roles", "nobody knows when", "UPDATE members SET left_at = NULL", 6),
     ("check.self_logs", "a log is lost", "DELETE FROM conversations WHERE id = 3", 3),
     (
         "check.self_logs",

@@ -24,7 +24,18 @@ from chatd import access, catchup, config, log, relations, sessions
 from chatd.context import Context, Row, Transaction
 from chatd.db.query import QUERIES, Query, schema_for_postgres
 from chatd.db.sqlite import SqliteTransaction
-from chatd.ops import accounts, blocks, conversations, friend_requests, friends, profiles
+from chatd.hub import Hub
+from chatd.ops import (
+    accounts,
+    blocks,
+    conversations,
+    friend_requests,
+    friends,
+    group_joining,
+    group_members,
+    groups,
+    profiles,
+)
 from chatd.ops import messages as reading
 from chatd.pointers import move_pointers
 from chatd.session import NOBODY, Identity
@@ -269,9 +280,7 @@ async def story(db: Transaction) -> None:
     """Three people meet, talk, read, log in and out, fall out: the code of the ops, in one transaction."""
 
     def context(identity: Identity, now: int) -> Context:
-        return Context(
-            db=db, config=config.Config(), identity=identity, now=1_700_000_000_000 + now, is_online=lambda _: False
-        )
+        return Context(db=db, config=config.Config(), identity=identity, now=1_700_000_000_000 + now, hub=Hub())
 
     people: list[Identity] = []
     for username, email in (("Ada", "ada@example.org"), ("bob", None), ("陈小明", None)):
@@ -302,7 +311,7 @@ async def story(db: Transaction) -> None:
             "conversation_id": [conversation_id] * 2,
             "kind": ["text"] * 2,
             "content": [content] * 2,
-            "peer_id": [peer_id] * 2,
+            "to": [(author.user_id,) if peer_id is None else (peer_id, author.user_id)] * 2,
         }
         await log.post([ctx, ctx], **columns)
 
@@ -320,9 +329,9 @@ async def story(db: Transaction) -> None:
         await db.all(profiles.SEARCH, q="a", q_end="b", after="", most=50)
     membership = await access.Member().check(context(bob, now=40), reading.History(conversation_id=talk))
     await move_pointers(context(bob, now=40), membership, read_seq=1)
-    await db.all(catchup.HEADS, me=ada.user_id, after=0)
+    await db.all(catchup.HEADS, me=ada.user_id, after=0, most=50)
     await db.run(profiles.SET_PROFILE, user_id=bob.user_id, bio="new", receipts=0, **dict.fromkeys(UNCHANGED))
-    await db.all(catchup.HEADS, me=ada.user_id, after=0)
+    await db.all(catchup.HEADS, me=ada.user_id, after=0, most=50)
 
     opened = [
         (await sessions.open_session(ctx, user_id=ada.user_id, username="Ada", device=device, lang="en", tell=True))[1]
@@ -343,9 +352,44 @@ async def story(db: Transaction) -> None:
         await db.run(blocks.BLOCK, me=ada.user_id, other=chen.user_id, now=1_700_000_000_080)
     await db.all(friend_requests.RECEIVED, me=ada.user_id, status=None, before=2**62, most=50)
     await db.one(friend_requests.RELATION, me=chen.user_id, other=ada.user_id)
-    await _retries(db, ada.user_id)
+    await _group(context(ada, now=90), context(bob, now=91), context(chen, now=92))
     await db.all(chatd.cli.USERS)
     assert await chatd.db.check.violations(db) == []
+
+
+async def _group(ada: Context, bob: Context, chen: Context) -> None:
+    """Ada's group: bob comes, goes and comes back, chen asks and is let in, each changes something, all is read."""
+    made = await groups.group_create(ada, groups.GroupCreate(title="Climbing", members=("bob",), joining="approve"))
+    group = made.conversation_id
+    await groups.group_update(ada, groups.GroupUpdate(group, notice="Sundays"), await access.membership(ada, group))
+    leave = group_members.GroupLeave(group)
+    await group_members.group_leave(bob, leave, await access.membership(bob, group))
+    await log.post([ada], conversation_id=[group], kind=["text"], content=["gone"], to=[None])
+    link = {"token": "t", "me": ada.user_id, "uses": 2, "expires_at": ada.now + 1000, "now": ada.now}
+    await ada.db.one(group_joining.MAKE, conversation_id=group, **link)
+    await group_joining.group_join(bob, group_joining.GroupJoin(token="t"))
+    await group_joining.group_join(chen, group_joining.GroupJoin(group, note="It is chen."))
+    place = await access.membership(ada, group)
+    await group_joining.group_requests(ada, group_joining.GroupRequests(group), place)
+    await group_joining.group_respond(ada, group_joining.GroupRespond(group, accept=True, user_id=chen.user_id), place)
+    await group_members.group_role(ada, group_members.GroupRole(group, "admin", user="bob"), place)
+    await group_members.group_mute(ada, group_members.GroupMute(group, user="bob", until="2099-01-01T00:00:00Z"), place)
+    await group_joining.group_links(ada, group_joining.GroupLinks(group), place)
+    await ada.db.run(group_joining.FORGET, conversation_id=group, now=ada.now + 2000)
+    for ctx in (ada, bob, chen):
+        at = await access.membership(ctx, group)
+        await conversations.conversation_set(ctx, conversations.ConversationSet(group, silent=True), at)
+        await reading.history(ctx, reading.History(group), at)
+        await reading.history(ctx, reading.History(group, after_seq=1), at)
+        await group_members.group_members(ctx, group_members.GroupMembers(group), at)
+        await groups.groups(ctx, groups.Groups())
+        await groups.group_search(ctx, groups.GroupSearch("climb"))
+        await catchup.catch_up(ctx, cursors={group: 0}, since=None, epoch=None)
+        await ctx.db.all(conversations.CONVERSATIONS, me=ctx.user_id, before_at=2**62, before_id=0, most=50)
+    await group_members.group_leave(ada, leave, await access.membership(ada, group))
+    await groups.group_dissolve(bob, groups.GroupDissolve(group), await access.membership(bob, group))
+    await ada.db.all(catchup.HEADS, me=ada.user_id, after=0, most=50)
+    await _retries(ada.db, ada.user_id)
 
 
 async def _retries(db: Transaction, user_id: int) -> None:

@@ -1,0 +1,45 @@
+"""Telling everyone concerned what a durable transaction did."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from chatd import events, wire
+from chatd.context import Context, Emitted
+from chatd.hub import Hub, Listener
+from chatd.wire import Outgoing
+
+
+def publish(hub: Hub, ctx: Context, asker: Listener | None) -> None:
+    """Give each event to those who hear it, in order. `asker` is the connection that asked."""
+    for conversation_id, user_ids in ctx.members.items():
+        hub.learn(conversation_id, user_ids)
+    for emitted in ctx.emitted:
+        if emitted.enter:
+            hub.enter(emitted.conversation_id, emitted.enter)
+        _tell(hub, emitted, asker)
+        if emitted.leave:
+            hub.leave(emitted.conversation_id, emitted.leave)
+
+
+def _tell(hub: Hub, emitted: Emitted, asker: Listener | None) -> None:
+    """One frame for everybody, and one with the client_id for the author's own devices."""
+    theirs: Outgoing | None = None
+    own: Outgoing | None = None
+    for user_id in hub.audience(emitted.conversation_id) if emitted.to is None else emitted.to:
+        is_author = user_id == emitted.author_id
+        for listener in hub.of(user_id):
+            if listener is asker and not emitted.echo:
+                continue
+            if is_author and emitted.client_id is not None:
+                own = own or _event(emitted, dataclasses.replace(emitted.data, client_id=emitted.client_id))
+                listener.hear(own)
+            else:
+                theirs = theirs or _event(emitted, emitted.data)
+                listener.hear(theirs)
+
+
+def _event(emitted: Emitted, data: Any) -> Outgoing:
+    name = events.NAMES[type(emitted.data)]
+    return Outgoing(wire.encode_event(name, emitted.conversation_id, emitted.seq, data))
