@@ -11,7 +11,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Coroutine
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from chatd import retries, wire
 from chatd.before import Before
@@ -32,10 +32,6 @@ from chatd.transactions import Transactions
 from chatd.wire import Language, Outgoing
 
 log = logging.getLogger("chatd.dispatch")
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
 
 READS = 2
 """How many reads of one connection may be under way: their replies are large, and have to fit into its outbox."""
