@@ -13,7 +13,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 import orjson
@@ -174,7 +174,6 @@ def _expected_number(kind: Phrase, limits: dict[str, Any]) -> Phrase:
 
 # A request's fields
 
-T = TypeVar("T")
 
 _NO_NUL = Phrase("must not contain the character NUL", "不能包含 NUL 字符")
 
