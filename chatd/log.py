@@ -97,7 +97,7 @@ async def append_to(
 ) -> int:
     """Append an event to a group's log, for all members: those who `enter` with it, and those who `leave`, too.
 
-    To be called before the members' rows are changed for who leaves, and after it for who enters. Returns its seq.
+    To be called before the rows of who leaves are changed: it may read from them who is to hear it. Returns its seq.
     """
     row = await ctx.db.one(NEXT_ENTRY_SEQ, conversation_id=conversation_id)
     if row is None:

@@ -86,7 +86,7 @@ REQUESTED = query(
 )
 REQUESTS = query(
     """/* memberships.requests */
-    SELECT r.user_id, u.username, r.note FROM join_requests r JOIN users u ON u.id = r.user_id
+    SELECT u.id, u.username FROM join_requests r JOIN users u ON u.id = r.user_id
     WHERE r.conversation_id = :conversation_id
     """
 )
@@ -116,10 +116,10 @@ async def people(ctx: Context, usernames: Sequence[str], *, field: str) -> list[
     return list(found.values())
 
 
-async def found(ctx: Context, conversation_id: int, event: events.Group) -> None:
+async def found(ctx: Context, conversation_id: int, event: events.Group, *, title: str) -> None:
     """Make the asker the owner of a new group."""
     seq = await log.append_to(ctx, conversation_id, event, enter=[ctx.user_id])
-    await _enter(ctx, conversation_id, ctx.user_id, seq=seq, role="owner")
+    await _enter(ctx, conversation_id, ctx.user_id, seq=seq, role="owner", title=title)
 
 
 async def enter(ctx: Context, conversation_id: int, users: Sequence[Row], action: Literal["joined", "added"]) -> None:
@@ -150,7 +150,7 @@ async def enter(ctx: Context, conversation_id: int, users: Sequence[Row], action
         await close_request(ctx, the_group, user)
 
 
-async def _enter(ctx: Context, conversation_id: int, user_id: int, *, seq: int, role: str, title: str = "") -> None:
+async def _enter(ctx: Context, conversation_id: int, user_id: int, *, seq: int, role: str, title: str) -> None:
     await ctx.db.run(
         ENTER,
         conversation_id=conversation_id,
@@ -160,7 +160,6 @@ async def _enter(ctx: Context, conversation_id: int, user_id: int, *, seq: int, 
         read_seq=seq - 1,
         now=ctx.now,
     )
-    title = title or (await group(ctx, conversation_id))["title"]
     opened = events.Conversation(
         opened_id=conversation_id, kind="group", peer_id=None, peer_username=None, title=title, from_seq=seq
     )
@@ -197,7 +196,7 @@ async def dissolve(ctx: Context, conversation_id: int) -> None:
     """End a group: everybody keeps what was said, nobody may write any more."""
     the_group = await group(ctx, conversation_id)
     for asker in await ctx.db.all(REQUESTS, conversation_id=conversation_id):
-        await _close(ctx, the_group, asker["user_id"], asker["username"])
+        await close_request(ctx, the_group, asker)
     gone = events.Group(action="dissolved", by_user_id=ctx.user_id, by_username=ctx.identity.username)
     seq = await log.append_to(ctx, conversation_id, gone)
     await ctx.db.run(EVERYBODY_LEAVES, conversation_id=conversation_id, seq=seq, now=ctx.now)
@@ -221,18 +220,14 @@ async def tell_admins(ctx: Context, the_group: Row, told: events.JoinRequest) ->
 
 async def close_request(ctx: Context, the_group: Row, user: Row) -> bool:
     """The user's request to be let in is answered or withdrawn. False where there is none."""
-    return await _close(ctx, the_group, user["id"], user["username"])
-
-
-async def _close(ctx: Context, the_group: Row, user_id: int, username: str) -> bool:
-    request = await ctx.db.one(REQUESTED, conversation_id=the_group["conversation_id"], user_id=user_id)
+    request = await ctx.db.one(REQUESTED, conversation_id=the_group["conversation_id"], user_id=user["id"])
     if request is None:
         return False
     told = events.JoinRequest(
         group_id=the_group["conversation_id"],
         title=the_group["title"],
-        user_id=user_id,
-        username=username,
+        user_id=user["id"],
+        username=user["username"],
         note=request["note"],
         state="closed",
     )

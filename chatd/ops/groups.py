@@ -80,8 +80,8 @@ GET = query(
     WHERE g.conversation_id = :conversation_id AND g.dissolved_at IS NULL
     """
 )
-OWNED = query(
-    """/* groups.mine */
+MINE_COUNT = query(
+    """/* groups.count_mine */
     SELECT COUNT(*) AS count FROM members m JOIN groups g ON g.conversation_id = m.conversation_id
     WHERE m.user_id = :me AND m.until_seq IS NULL
     """
@@ -106,7 +106,7 @@ async def _get(ctx: Context, conversation_id: int) -> GroupInfo:
 )
 async def group_create(ctx: Context, request: GroupCreate) -> GroupInfo:
     title = _titled(request.title)
-    mine = await ctx.db.one(OWNED, me=ctx.user_id)
+    mine = await ctx.db.one(MINE_COUNT, me=ctx.user_id)
     if mine is not None and mine["count"] >= ctx.config.groups.per_user:
         raise GroupFull(most=str(ctx.config.groups.per_user))
     members = await memberships.people(ctx, request.members, field="members")
@@ -127,7 +127,7 @@ async def group_create(ctx: Context, request: GroupCreate) -> GroupInfo:
         notice=request.notice,
         joining=request.joining,
     )
-    await memberships.found(ctx, conversation_id, created)
+    await memberships.found(ctx, conversation_id, created, title=title)
     if members:
         await memberships.enter(ctx, conversation_id, members, "added")
     return await _get(ctx, conversation_id)
