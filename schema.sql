@@ -126,20 +126,55 @@ CREATE TABLE join_requests (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX join_requests_by_user ON join_requests (user_id);
 
--- The logs. An entry is an event: a message has kind and content, any other its JSON in data.
+-- The logs. An entry is an event: a message has kind and content, and what else it says (a reply, mentions) as JSON in
+-- data; an edit has its text in content; of any other everything stands in data. Content is only ever changed to be
+-- erased: a message's text is that of its newest edit.
 CREATE TABLE entries (
     id              INTEGER PRIMARY KEY,            -- the wire's message_id
     conversation_id INTEGER NOT NULL REFERENCES conversations (id),
     seq             INTEGER NOT NULL,
     event           TEXT NOT NULL,
     user_id         INTEGER NOT NULL REFERENCES users (id),  -- who did it
+    target_seq      INTEGER,                        -- the message that an edit, a recall, a reaction, a pin is about
     client_id       TEXT,
     kind            TEXT,
     content         TEXT,
     data            TEXT,
     created_at      INTEGER NOT NULL,
+    recalled_at     INTEGER,                        -- since then nothing is left of the message but its place
     UNIQUE (conversation_id, seq)
 ) STRICT;
+CREATE INDEX entries_edits ON entries (conversation_id, target_seq, seq) WHERE event = 'edit';
+
+-- since_seq is the entry that says so: who left before it does not see it.
+CREATE TABLE reactions (
+    conversation_id INTEGER NOT NULL,
+    seq             INTEGER NOT NULL,               -- the message's
+    emoji           TEXT NOT NULL,
+    user_id         INTEGER NOT NULL REFERENCES users (id),
+    since_seq       INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, seq, emoji, user_id),
+    FOREIGN KEY (conversation_id, seq) REFERENCES entries (conversation_id, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE pins (
+    conversation_id INTEGER NOT NULL,
+    seq             INTEGER NOT NULL,               -- the message's
+    user_id         INTEGER NOT NULL REFERENCES users (id),
+    since_seq       INTEGER NOT NULL,
+    created_at      INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, seq),
+    FOREIGN KEY (conversation_id, seq) REFERENCES entries (conversation_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- The messages that somebody has deleted, each for oneself alone.
+CREATE TABLE deletions (
+    conversation_id INTEGER NOT NULL,
+    seq             INTEGER NOT NULL,
+    user_id         INTEGER NOT NULL REFERENCES users (id),
+    PRIMARY KEY (conversation_id, seq, user_id),
+    FOREIGN KEY (conversation_id, seq) REFERENCES entries (conversation_id, seq)
+) STRICT, WITHOUT ROWID;
 
 -- Both directions of a friendship, a row each.
 CREATE TABLE friends (
@@ -170,14 +205,35 @@ CREATE TABLE friend_requests (
 CREATE INDEX friend_requests_received ON friend_requests (to_id, id);
 CREATE INDEX friend_requests_sent ON friend_requests (from_id, id);
 
+-- Who sees which message, and with which text: the one place that says so. Not what came before the first stay or
+-- between two, not what one has deleted for oneself; after the last stay neither new messages nor new texts of old ones.
+CREATE VIEW readable AS
+SELECT m.user_id AS viewer_id, m.read_seq, m.delivered_seq, c.kind AS conversation_kind,
+       e.id, e.conversation_id, e.seq, e.user_id, u.username, e.client_id, e.kind, e.data, e.created_at, e.recalled_at,
+       COALESCE(v.content, e.content) AS content, v.created_at AS edited_at
+FROM members m
+JOIN conversations c ON c.id = m.conversation_id
+JOIN entries e ON e.conversation_id = m.conversation_id AND e.event = 'message' AND e.seq >= m.from_seq
+              AND (m.until_seq IS NULL OR e.seq <= m.until_seq)
+JOIN users u ON u.id = e.user_id
+LEFT JOIN entries v ON v.conversation_id = e.conversation_id AND v.seq = (
+    SELECT MAX(t.seq) FROM entries t
+    WHERE t.conversation_id = e.conversation_id AND t.target_seq = e.seq AND t.event = 'edit'
+      AND (m.until_seq IS NULL OR t.seq <= m.until_seq)
+)
+WHERE NOT EXISTS (SELECT 1 FROM absences a WHERE a.conversation_id = e.conversation_id AND a.user_id = m.user_id
+                                           AND a.from_seq <= e.seq AND a.until_seq >= e.seq)
+  AND NOT EXISTS (SELECT 1 FROM deletions d WHERE d.conversation_id = e.conversation_id AND d.seq = e.seq
+                                            AND d.user_id = m.user_id);
+
 -- A member's view of each conversation, as it stands or stood when the member left. unread_count stops at 1000; a
 -- peer's pointers are null where receipts are off.
 CREATE VIEW inbox AS
 SELECT i.*, CASE WHEN i.last_message_seq <= i.read_seq THEN 0 ELSE (
            SELECT COUNT(*) FROM (
-               SELECT 1 AS one FROM entries e
-               WHERE e.conversation_id = i.conversation_id AND e.seq > i.read_seq AND e.seq <= i.last_seq
-                 AND e.event = 'message' AND e.user_id <> i.user_id
+               SELECT 1 AS one FROM readable r
+               WHERE r.viewer_id = i.user_id AND r.conversation_id = i.conversation_id AND r.seq > i.read_seq
+                 AND r.user_id <> i.user_id AND r.recalled_at IS NULL
                LIMIT 1000
            ) AS unread
        ) END AS unread_count
@@ -187,16 +243,17 @@ FROM (
            COALESCE(m.title, g.title) AS title, CASE WHEN m.until_seq IS NULL THEN g.member_count END AS member_count,
            COALESCE(m.until_seq, c.last_seq) AS last_seq,
            COALESCE(m.left_at, c.last_at) AS last_at,
-           CASE WHEN c.kind <> 'group' OR (m.until_seq IS NULL AND c.last_message_seq >= m.from_seq AND NOT EXISTS (
-               SELECT 1 FROM absences a WHERE a.conversation_id = m.conversation_id AND a.user_id = m.user_id
-                                          AND a.until_seq >= c.last_message_seq
-           )) THEN c.last_message_seq ELSE COALESCE((
-               SELECT e.seq FROM entries e
-               WHERE e.conversation_id = m.conversation_id AND e.event = 'message' AND e.seq >= m.from_seq
-                 AND (m.until_seq IS NULL OR e.seq <= m.until_seq)
-                 AND NOT EXISTS (SELECT 1 FROM absences a WHERE a.conversation_id = e.conversation_id
-                                 AND a.user_id = m.user_id AND a.from_seq <= e.seq AND a.until_seq >= e.seq)
-               ORDER BY e.seq DESC LIMIT 1
+           CASE WHEN (m.until_seq IS NULL OR c.last_message_seq <= m.until_seq)
+                 AND c.last_message_seq >= m.from_seq
+                 AND NOT EXISTS (SELECT 1 FROM absences a
+                                 WHERE a.conversation_id = m.conversation_id AND a.user_id = m.user_id
+                                   AND a.from_seq <= c.last_message_seq AND a.until_seq >= c.last_message_seq)
+                 AND NOT EXISTS (SELECT 1 FROM deletions d
+                                 WHERE d.conversation_id = m.conversation_id AND d.user_id = m.user_id
+                                   AND d.seq = c.last_message_seq)
+           THEN c.last_message_seq ELSE COALESCE((
+               SELECT r.seq FROM readable r WHERE r.viewer_id = m.user_id AND r.conversation_id = m.conversation_id
+               ORDER BY r.seq DESC LIMIT 1
            ), 0) END AS last_message_seq,
            p.id AS peer_id, p.username AS peer_username, p.nickname AS peer_nickname,
            pm.read_seq AS peer_read_seq, pm.delivered_seq AS peer_delivered_seq, pm.moved_at AS peer_moved_at

@@ -19,6 +19,7 @@ from chatd.errors import (
     NotFriends,
     NotMember,
     Phrase,
+    Recalled,
     Unreachable,
 )
 from chatd.op import Asks
@@ -205,10 +206,11 @@ class Member:
     """A member of the conversation that the request names, by id or by the user of a direct one.
 
     To anybody else the conversation does not exist. `may="post"` asks also for the right to write in it, and opens
-    the direct conversation with a user where there is none and `[messages] direct` is `anyone`.
+    the direct conversation with a user where there is none and `[messages] direct` is `anyone`, unless `opens` is off.
     """
 
     may: Literal["read", "post"] = "read"
+    opens: bool = True
     asks: ClassVar[Asks] = "user"
     gives: ClassVar[type[Membership]] = Membership
 
@@ -229,10 +231,8 @@ class Member:
             row = await ctx.db.one(MEMBERSHIP, me=ctx.user_id, conversation_id=conversation_id, key=None)
         if row is None:
             raise NotFound(field="conversation_id")
-        if self.may == "post" and row["kind"] == "direct":
-            _may_post(ctx, row)
-        elif self.may == "post" and row["kind"] == "group":
-            _may_post_to_group(ctx, row)
+        if self.may == "post":
+            _may_write(ctx, row)
         return _membership(row)
 
     async def check_all(self, ctxs: Sequence[Context], requests: Sequence[Any]) -> list[Membership | ChatError]:
@@ -273,12 +273,60 @@ class Member:
         row = await ctx.db.one(CONVERSATION_WITH_USER, low_id=low_id, high_id=high_id)
         if row is not None:
             return int(row["id"])
-        if self.may == "read":
+        if self.may == "read" or not self.opens:
             raise NotFound(field=field if name is not None else f"{field}_id")
         if ctx.config.messages.direct == "friends":
             raise NotFriends(field=field, username=user["username"])
         await may_write_to(ctx, user)  # before anything is changed
         return await log.open_direct(ctx, user)
+
+
+READABLE = query("/* access.readable */ SELECT * FROM readable WHERE viewer_id = :me AND id = :message_id")
+
+
+class Target(NamedTuple):
+    """The message that a request is about, a row of the view `readable`, and the asker's place where it stands."""
+
+    at: Membership
+    message: Row
+
+
+@dataclass(frozen=True, slots=True)
+class OfMessage:
+    """Who sees the message that the request names by `message_id`. To anybody else it does not exist.
+
+    `may="post"` asks also for the right to write where it stands, and that it has not been recalled.
+    """
+
+    may: Literal["read", "post"] = "read"
+    asks: ClassVar[Asks] = "user"
+    gives: ClassVar[type[Target]] = Target
+
+    @property
+    def raises(self) -> Sequence[type[ChatError]]:
+        if self.may == "post":
+            return (NotFound, Recalled, NotFriends, Blocked, Unreachable, NotMember, Muted)
+        return (NotFound,)
+
+    async def check(self, ctx: Context, request: Any) -> Target:
+        """The message. Raises `NotFound`; for `post` also what forbids to write there, and `Recalled`."""
+        message = await readable(ctx, request.message_id, field="message_id")
+        row = await ctx.db.one(MEMBERSHIP, me=ctx.user_id, conversation_id=message["conversation_id"], key=None)
+        if row is None:
+            raise LookupError("who reads a conversation is in it")
+        if self.may == "post":
+            _may_write(ctx, row)
+            if message["recalled_at"] is not None:
+                raise Recalled(field="message_id")
+        return Target(_membership(row), message)
+
+
+async def readable(ctx: Context, message_id: int, *, field: str) -> Row:
+    """A message that the asker sees, as a row of the view `readable`. Raises `NotFound`."""
+    row = await ctx.db.one(READABLE, me=ctx.user_id, message_id=message_id)
+    if row is None:
+        raise NotFound(field=field)
+    return row
 
 
 async def may_write_to(ctx: Context, user: Row) -> None:
@@ -289,10 +337,13 @@ async def may_write_to(ctx: Context, user: Row) -> None:
     _may_post(ctx, standing)
 
 
-def _may_post_to_group(ctx: Context, row: Row) -> None:
-    if row["until_seq"] is not None:
+def _may_write(ctx: Context, row: Row) -> None:
+    """Raise what forbids to write into the conversation of a row of `MEMBERSHIP`, where something does."""
+    if row["kind"] == "direct":
+        _may_post(ctx, row)
+    elif row["until_seq"] is not None:
         raise NotMember
-    if row["muted_until"] is not None and row["muted_until"] > ctx.now:
+    elif row["muted_until"] is not None and row["muted_until"] > ctx.now:
         raise Muted(until=rfc3339(row["muted_until"]), retry_after_ms=row["muted_until"] - ctx.now)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chatd import log
+from chatd import replay
 from chatd.context import Context, Row
 from chatd.db.query import query
 from chatd.record import record
@@ -133,12 +133,12 @@ class _Page:
         if len(self._heads) == CONVERSATIONS or len(self._missed) >= ENTRIES or self._size >= BYTES:
             return False
         for entry in await _entries(ctx, row, cursor, ENTRIES - len(self._missed)):
-            length = _length(entry)
+            length = replay.length(entry)
             if self._size and self._size + length > BYTES:
                 break
             self._size += length
             cursor = entry["seq"]
-            name, data = log.heard(entry, viewer_id=ctx.user_id, peer_id=row["peer_id"])
+            name, data = replay.heard(entry, viewer_id=ctx.user_id, peer_id=row["peer_id"])
             self._missed.append(LogEvent(name, row["conversation_id"], entry["seq"], data))
         self._heads.append(_head(row, cursor=cursor, recovered=recovered))
         return bool(cursor == row["last_seq"])
@@ -175,7 +175,7 @@ def _changed(row: Row, cursors: Mapping[int, int], moved_after: int | None) -> b
 async def _entries(ctx: Context, row: Row, cursor: int, most: int) -> Any:
     if cursor >= row["last_seq"]:
         return ()
-    return await log.after(
+    return await replay.after(
         ctx,
         conversation_id=row["conversation_id"],
         kind=row["kind"],
@@ -183,12 +183,6 @@ async def _entries(ctx: Context, row: Row, cursor: int, most: int) -> Any:
         last=row["last_seq"],
         most=most,
     )
-
-
-def _length(entry: Row) -> int:
-    if entry["absent"] is not None:
-        return 0
-    return len((entry["data"] if entry["content"] is None else entry["content"]).encode())
 
 
 def _head(row: Row, *, cursor: int, recovered: bool) -> Head:

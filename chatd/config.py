@@ -21,6 +21,8 @@ from chatd.wire import Whole, expected
 Seconds = Annotated[float, msgspec.Meta(ge=0.1, le=86400.0)]
 Count = Annotated[int, Whole(1, 1_000_000)]
 Bytes = Annotated[int, Whole(1024, 1 << 30)]
+Window = Annotated[int, Whole(0, 10 * 365 * 86400)]
+"""So many seconds after it came something may still be done with a message."""
 
 
 class ConfigError(Exception):
@@ -68,6 +70,8 @@ class Accounts:
 @dataclass(frozen=True, slots=True)
 class Messages:
     direct: Literal["friends", "anyone"] = "friends"
+    recall_window: Window = 120
+    edit_window: Window = 15 * 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ class Emitted:
 
     The author's own devices hear `client_id` in it, where there is one. With `echo` off the connection that asked does
     not hear it: its reply says the same. Where `to` is None all members of the group hear it: `enter` are members from
-    then on, `leave` no longer.
+    then on, `leave` no longer. Those it is `hidden_from` hear only that there is something.
     """
 
     data: Any
@@ -94,6 +94,7 @@ class Emitted:
     echo: bool = True
     enter: tuple[int, ...] = ()
     leave: tuple[int, ...] = ()
+    hidden_from: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -129,10 +130,13 @@ class Context:
         echo: bool = True,
         enter: tuple[int, ...] = (),
         leave: tuple[int, ...] = (),
+        hidden_from: frozenset[int] = frozenset(),
     ) -> None:
         """Tell the users `to`, or all members of a group, what happened, after the commit."""
         author_id = self.identity.user_id
-        self.emitted.append(Emitted(data, conversation_id, seq, to, author_id, client_id, echo, enter, leave))
+        self.emitted.append(
+            Emitted(data, conversation_id, seq, to, author_id, client_id, echo, enter, leave, hidden_from)
+        )
 
     def authenticate(self, identity: Identity, lang: Language) -> None:
         """Make the asking connection this user's, after the commit."""

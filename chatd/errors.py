@@ -235,6 +235,30 @@ class Blocked(ChatError):
     says = Phrase("You have blocked {username}.", "您已屏蔽 {username}。")
 
 
+# Messages
+
+
+class Recalled(ChatError):
+    """The message was taken back: nothing is left that could be done with it."""
+
+    code = "recalled"
+    says = Phrase("This message was recalled.", "该消息已被撤回。")
+
+
+class TooLate(ChatError):
+    """`[messages] edit_window` or `recall_window` is over."""
+
+    code = "too_late"
+    says = Phrase("That was possible for {window} seconds only.", "该操作仅在 {window} 秒内可用。")
+
+
+class TooMany(ChatError):
+    """There are as many of them as there may be."""
+
+    code = "too_many"
+    says = Phrase("There may be no more than {most}.", "最多只能有 {most} 个。")
+
+
 # Groups
 
 

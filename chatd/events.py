@@ -42,10 +42,22 @@ def name_of_type(data: type[Any]) -> str:
     raise TypeError(f"{data.__name__} is no event")
 
 
+@record
+class Person:
+    """A user, by id and name."""
+
+    user_id: int
+    username: str
+
+
 @event("message")
 @record
 class Message:
-    """Somebody wrote. `client_id` is there for the sender's own devices only; `to_user_id` in direct conversations."""
+    """Somebody wrote. `client_id` is there for the sender's own devices only; `to_user_id` in direct conversations.
+
+    `reply_to` is the id of another message of the conversation. `forwarded_from` says who wrote what is passed on.
+    With `recalled_at`, which only `sync` gives, nothing is left of it.
+    """
 
     message_id: int
     from_user_id: int
@@ -55,12 +67,83 @@ class Message:
     content: str
     created_at: Time
     client_id: str | None = None
+    reply_to: int | None = None
+    mentions: tuple[Person, ...] = ()
+    mentions_all: bool = False
+    forwarded_from: Person | None = None
+    recalled_at: Time | None = None
+
+
+@event("edit")
+@record
+class Edit:
+    """The author changed a message's text. `content` is empty where the message was recalled since."""
+
+    message_id: int
+    message_seq: int
+    from_user_id: int
+    from_username: str
+    content: str
+    edited_at: Time
+
+
+@event("recall")
+@record
+class Recall:
+    """A message was taken back: its text, its reactions and its pin are gone; its place in the log stays.
+
+    `by_user_id` is its author, or an admin of the group.
+    """
+
+    message_id: int
+    message_seq: int
+    by_user_id: int
+    by_username: str
+    recalled_at: Time
+
+
+@event("reaction")
+@record
+class Reaction:
+    """Somebody put an emoji to a message (`on`), or took it away."""
+
+    message_id: int
+    message_seq: int
+    user_id: int
+    username: str
+    emoji: str
+    on: bool
+
+
+@event("pin")
+@record
+class Pin:
+    """A message was pinned to its conversation, or is no longer."""
+
+    message_id: int
+    message_seq: int
+    by_user_id: int
+    by_username: str
+    on: bool
+
+
+@event("delete")
+@record
+class Delete:
+    """I deleted a message of the conversation `of_id` for myself, on some device; stands in my `self` log."""
+
+    of_id: int
+    message_id: int
+    message_seq: int
 
 
 @event("hidden")
 @record
 class Hidden:
-    """An entry that I may not see: it came while I was not in the group. Only `sync` gives it, to leave no hole."""
+    """An entry that I may not see, given so that the log has no hole.
+
+    It came while I was not in the group, or is about a message that I may not see or have deleted for myself.
+    """
 
 
 @event("friend_request")
@@ -137,14 +220,6 @@ class Group:
     title: str | None = None
     notice: str | None = None
     joining: Literal["open", "approve", "invite"] | None = None
-
-
-@record
-class Person:
-    """A user, by id and name."""
-
-    user_id: int
-    username: str
 
 
 @event("member")

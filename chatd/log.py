@@ -5,9 +5,10 @@ This is where an entry gets its `seq`, is stored, and is handed over to be publi
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -42,14 +43,14 @@ NEXT_IDS = by_dialect(
 )
 APPEND = query(
     """/* log.append */
-    INSERT INTO entries (conversation_id, seq, event, user_id, data, created_at)
-    VALUES (:conversation_id, :seq, :event, :user_id, :data, :now)
+    INSERT INTO entries (conversation_id, seq, event, user_id, target_seq, content, data, created_at)
+    VALUES (:conversation_id, :seq, :event, :user_id, :target_seq, :content, :data, :now)
     """
 )
 POST = query(
     """/* log.post */
-    INSERT INTO entries (id, conversation_id, seq, event, user_id, client_id, kind, content, created_at)
-    VALUES (:id, :conversation_id, :seq, 'message', :user_id, :client_id, :kind, :content, :now)
+    INSERT INTO entries (id, conversation_id, seq, event, user_id, client_id, kind, content, data, created_at)
+    VALUES (:id, :conversation_id, :seq, 'message', :user_id, :client_id, :kind, :content, :data, :now)
     """
 )
 NEXT_ENTRY_SEQ = query(
@@ -59,6 +60,14 @@ NEXT_ENTRY_SEQ = query(
 )
 MEMBERS = query(
     "/* log.members */ SELECT user_id FROM members WHERE conversation_id = :conversation_id AND until_seq IS NULL"
+)
+HIDDEN_FROM = query(
+    """/* log.hidden_from */
+    SELECT m.user_id FROM members m WHERE m.conversation_id = :conversation_id AND m.from_seq > :seq
+    UNION SELECT a.user_id FROM absences a
+          WHERE a.conversation_id = :conversation_id AND a.from_seq <= :seq AND a.until_seq >= :seq
+    UNION SELECT d.user_id FROM deletions d WHERE d.conversation_id = :conversation_id AND d.seq = :seq
+    """
 )
 OPEN = query(
     """/* log.open */
@@ -80,15 +89,7 @@ async def append_for(ctx: Context, user_id: int, data: Any) -> None:
     if row is None:
         raise LookupError(f"user {user_id} has no self conversation")
     conversation_id, seq = row["id"], row["last_seq"]
-    await ctx.db.run(
-        APPEND,
-        conversation_id=conversation_id,
-        seq=seq,
-        event=events.NAMES[type(data)],
-        user_id=ctx.user_id or user_id,
-        data=orjson.dumps(data).decode(),
-        now=ctx.now,
-    )
+    await _append(ctx, conversation_id, seq, data, user_id=ctx.user_id or user_id)
     ctx.emit(data, conversation_id=conversation_id, seq=seq, to=(user_id,))
 
 
@@ -99,22 +100,55 @@ async def append_to(
 
     To be called before the rows of who leaves are changed: it may read from them who is to hear it. Returns its seq.
     """
+    seq = await _next_seq(ctx, conversation_id)
+    await _append(ctx, conversation_id, seq, data, user_id=ctx.user_id)
+    await know_members(ctx, conversation_id)
+    ctx.emit(data, conversation_id=conversation_id, seq=seq, to=None, enter=tuple(enter), leave=tuple(leave))
+    return seq
+
+
+async def append_about(
+    ctx: Context, conversation_id: int, target_seq: int, data: Any, *, to: tuple[int, ...] | None
+) -> int:
+    """Append an event about a message, for who hears the conversation. Returns its seq.
+
+    Whoever may not see the message, or has deleted it, hears only that there is something. The text of an edit is kept
+    apart from the rest of it, so that a recall can erase it.
+    """
+    seq = await _next_seq(ctx, conversation_id)
+    await _append(ctx, conversation_id, seq, data, user_id=ctx.user_id, target_seq=target_seq)
+    if to is None:
+        await know_members(ctx, conversation_id)
+    rows = await ctx.db.all(HIDDEN_FROM, conversation_id=conversation_id, seq=target_seq)
+    hidden_from = frozenset(row["user_id"] for row in rows)
+    ctx.emit(data, conversation_id=conversation_id, seq=seq, to=to, hidden_from=hidden_from)
+    return seq
+
+
+async def _next_seq(ctx: Context, conversation_id: int) -> int:
     row = await ctx.db.one(NEXT_ENTRY_SEQ, conversation_id=conversation_id)
     if row is None:
         raise LookupError(f"conversation {conversation_id} does not exist")
-    seq: int = row["last_seq"]
+    return int(row["last_seq"])
+
+
+async def _append(
+    ctx: Context, conversation_id: int, seq: int, data: Any, *, user_id: int, target_seq: int | None = None
+) -> None:
+    content = None
+    if isinstance(data, events.Edit):
+        content, data = data.content, dataclasses.replace(data, content="")
     await ctx.db.run(
         APPEND,
         conversation_id=conversation_id,
         seq=seq,
         event=events.NAMES[type(data)],
-        user_id=ctx.user_id,
+        user_id=user_id,
+        target_seq=target_seq,
+        content=content,
         data=orjson.dumps(data).decode(),
         now=ctx.now,
     )
-    await know_members(ctx, conversation_id)
-    ctx.emit(data, conversation_id=conversation_id, seq=seq, to=None, enter=tuple(enter), leave=tuple(leave))
-    return seq
 
 
 async def know_members(ctx: Context, conversation_id: int) -> None:
@@ -124,27 +158,37 @@ async def know_members(ctx: Context, conversation_id: int) -> None:
         ctx.members[conversation_id] = [row["user_id"] for row in rows]
 
 
-async def post(
-    ctxs: Sequence[Context],
-    *,
-    conversation_id: Sequence[int],
-    kind: Sequence[str],
-    content: Sequence[str],
-    to: Sequence[tuple[int, ...] | None],
-) -> list[tuple[int, int]]:
+class Draft(NamedTuple):
+    """A message that is to be written by who asks in `ctx`.
+
+    `extras` are fields of `events.Message` beyond those that every message has, as JSON. `to` is None for a group's;
+    else its last is the author, the one before it the other member.
+    """
+
+    ctx: Context
+    conversation_id: int
+    kind: str
+    content: str
+    extras: Mapping[str, Any]
+    to: tuple[int, ...] | None
+
+
+async def post(drafts: Sequence[Draft]) -> list[tuple[int, int]]:
     """Append the messages of one transaction, in order, and publish each to its members. Returns (message_id, seq)s.
 
-    Each argument has an item for each message. `to` is None for a group's; else its last is the author, the one before
-    it the other member. The connection that sent one hears no event: its reply carries the same `seq`.
+    The connection that sent one hears no event: its reply carries the same `seq`.
     """
+    if not drafts:
+        return []
+    ctxs, conversation_ids, kinds, contents, all_extras, _ = zip(*drafts, strict=True)
     db, now = ctxs[0].db, ctxs[0].now
-    counts = Counter(conversation_id)
+    counts: Counter[int] = Counter(conversation_ids)
     free = {one: await _advance(db, one, counts[one], now) for one in sorted(counts)}
-    ids = [row["id"] for row in await db.all(NEXT_IDS, count=len(ctxs))]
+    ids = [row["id"] for row in await db.all(NEXT_IDS, count=len(drafts))]
     seqs: list[int] = []
     authors: list[int] = []
     created_at = rfc3339(now)
-    for ctx, message_id, at, of_kind, text, hearers in zip(ctxs, ids, conversation_id, kind, content, to, strict=True):
+    for (ctx, at, kind, content, extras, to), message_id in zip(drafts, ids, strict=True):
         author = ctx.identity
         seq = free[at]
         free[at] = seq + 1
@@ -154,31 +198,26 @@ async def post(
             message_id=message_id,
             from_user_id=author.user_id,
             from_username=author.username,
-            to_user_id=hearers[0] if hearers is not None and len(hearers) > 1 else None,
-            kind=of_kind,
-            content=text,
+            to_user_id=to[0] if to is not None and len(to) > 1 else None,
+            kind=kind,
+            content=content,
             created_at=created_at,
+            **extras,
         )
-        if hearers is None:
+        if to is None:
             await know_members(ctx, at)
-        ctx.emit(
-            message,
-            conversation_id=at,
-            seq=seq,
-            to=hearers,
-            client_id=ctx.client_id,
-            echo=False,
-        )
+        ctx.emit(message, conversation_id=at, seq=seq, to=to, client_id=ctx.client_id, echo=False)
     await db.many(
         POST,
         id=ids,
-        conversation_id=conversation_id,
+        conversation_id=conversation_ids,
         seq=seqs,
         user_id=authors,
         client_id=[ctx.client_id for ctx in ctxs],
-        kind=kind,
-        content=content,
-        now=[now] * len(ctxs),
+        kind=kinds,
+        content=contents,
+        data=[orjson.dumps(extras).decode() if extras else None for extras in all_extras],
+        now=[now] * len(drafts),
     )
     return list(zip(ids, seqs, strict=True))
 
@@ -224,51 +263,3 @@ async def _open(ctx: Context, *, kind: str, members: tuple[int, int]) -> int:
     for user_id in sorted(set(members)):
         await ctx.db.run(JOIN, conversation_id=row["id"], user_id=user_id, now=ctx.now)
     return int(row["id"])
-
-
-# Reading it
-
-AFTER = query(
-    """/* log.after */
-    SELECT e.id, e.seq, e.event, e.user_id, u.username, e.client_id, e.kind, e.content, e.data, e.created_at,
-           NULL AS absent
-    FROM entries e JOIN users u ON u.id = e.user_id
-    WHERE e.conversation_id = :conversation_id AND e.seq > :seq AND e.seq <= :last ORDER BY e.seq LIMIT :most
-    """
-)
-AFTER_IN_GROUP = query(
-    """/* log.after_in_group */
-    SELECT e.id, e.seq, e.event, e.user_id, u.username, e.client_id, e.kind, e.content, e.data, e.created_at,
-           a.user_id AS absent
-    FROM entries e JOIN users u ON u.id = e.user_id
-    LEFT JOIN absences a ON a.conversation_id = e.conversation_id AND a.user_id = :me
-                        AND a.from_seq <= e.seq AND a.until_seq >= e.seq
-    WHERE e.conversation_id = :conversation_id AND e.seq > :seq AND e.seq <= :last ORDER BY e.seq LIMIT :most
-    """
-)
-
-
-async def after(ctx: Context, *, conversation_id: int, kind: str, seq: int, last: int, most: int) -> Sequence[Row]:
-    """At most `most` entries of a log that come after `seq`, up to `last`, in order. `absent`: not for the asker."""
-    where = {"conversation_id": conversation_id, "seq": seq, "last": last, "most": most}
-    if kind == "group":
-        return await ctx.db.all(AFTER_IN_GROUP, me=ctx.user_id, **where)
-    return await ctx.db.all(AFTER, **where)
-
-
-def heard(row: Row, *, viewer_id: int, peer_id: int | None) -> tuple[str, Any]:
-    """The event that a stored entry is, its name and data, as the viewer would have heard it live."""
-    if row["absent"] is not None:
-        return "hidden", events.Hidden()
-    if row["event"] != "message":
-        return row["event"], orjson.Fragment(row["data"])
-    return "message", events.Message(
-        message_id=row["id"],
-        from_user_id=row["user_id"],
-        from_username=row["username"],
-        to_user_id=peer_id if row["user_id"] == viewer_id else (viewer_id if peer_id is not None else None),
-        kind=row["kind"],
-        content=row["content"],
-        created_at=rfc3339(row["created_at"]),
-        client_id=row["client_id"] if row["user_id"] == viewer_id else None,
-    )

@@ -8,10 +8,13 @@ An op is a request dataclass (its docstring says what it does), the SQL beside i
 It awaits nothing but `ctx.db`: on SQLite it is run to its end inside the database's thread. What must not happen
 there (hashing, waiting) goes into `before`, a coroutine that runs on the loop first and whose result the op is given.
 An op that is asked for very often answers many requests at once, so that its statements are run once for all of them.
-It takes and returns lists of what it would take and return alone:
+It takes and returns lists of what it would take and return alone; where it refuses a request, having changed nothing
+for it, the `ChatError` stands in the reply's place:
 
     @op(reply=Sent, …, together=True)
-    async def send(ctxs: Sequence[Context], requests: Sequence[Send], at: Sequence[Membership]) -> list[Sent]: …
+    async def send(
+        ctxs: Sequence[Context], requests: Sequence[Send], at: Sequence[Membership]
+    ) -> list[Sent | ChatError]: …
 
 Pure: whatever is ambiguous or undocumented is refused at import.
 """
@@ -19,6 +22,7 @@ Pure: whatever is ambiguous or undocumented is refused at import.
 from __future__ import annotations
 
 import inspect
+import types
 import typing
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, is_dataclass
@@ -124,6 +128,7 @@ def op(
         returned = hints.get("return")
         if together:
             request, returned = _argument(request), _argument(returned)
+            returned = _argument(returned) if isinstance(returned, types.UnionType) else returned
         problems = {
             "is registered twice": name in REGISTRY,
             "must be a coroutine function": not inspect.iscoroutinefunction(function),

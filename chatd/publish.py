@@ -27,6 +27,7 @@ def _tell(hub: Hub, emitted: Emitted, asker: Listener | None) -> None:
     """One frame for everybody, and one with the client_id for the author's own devices."""
     theirs: Outgoing | None = None
     own: Outgoing | None = None
+    hidden: Outgoing | None = None
     for user_id in hub.audience(emitted.conversation_id) if emitted.to is None else emitted.to:
         is_author = user_id == emitted.author_id
         for listener in hub.of(user_id):
@@ -35,11 +36,14 @@ def _tell(hub: Hub, emitted: Emitted, asker: Listener | None) -> None:
             if is_author and emitted.client_id is not None:
                 own = own or _event(emitted, dataclasses.replace(emitted.data, client_id=emitted.client_id))
                 listener.hear(own)
+            elif user_id in emitted.hidden_from:
+                hidden = hidden or _event(emitted, events.Hidden())
+                listener.hear(hidden)
             else:
                 theirs = theirs or _event(emitted, emitted.data)
                 listener.hear(theirs)
 
 
 def _event(emitted: Emitted, data: Any) -> Outgoing:
-    name = events.NAMES[type(emitted.data)]
+    name = events.NAMES[type(data)]
     return Outgoing(wire.encode_event(name, emitted.conversation_id, emitted.seq, data))

@@ -58,6 +58,8 @@ class Transactions:
             at = await op.needs.check(ctx, call.request)
             if op.together:
                 (data,) = await op.function([ctx], [call.request], [at])
+                if isinstance(data, ChatError):
+                    raise data
             elif at is not None:
                 data = await op.function(ctx, call.request, at)
             else:
@@ -96,7 +98,7 @@ class Transactions:
         answers: list[tuple[Context, Call, str]] = []
         for number, ctx, data in zip(able, ctxs, replies, strict=True):
             call = calls[number]
-            if call.client_id is None:
+            if call.client_id is None or isinstance(data, ChatError):
                 results[number] = data
             else:
                 reply = orjson.dumps(data).decode()

@@ -48,11 +48,59 @@ RULES = (
         ),
     ),
     Rule(
-        "a message has kind and content, any other entry its data",
+        "a message has kind and content, an edit its content, and all but a message have data",
         query(
             """/* check.entries */
-            SELECT id FROM entries WHERE (event = 'message') <> (kind IS NOT NULL AND content IS NOT NULL)
-                                      OR (event = 'message') = (data IS NOT NULL)
+            SELECT id FROM entries WHERE (event = 'message') <> (kind IS NOT NULL)
+                                      OR (event IN ('message', 'edit')) <> (content IS NOT NULL)
+                                      OR (event <> 'message' AND data IS NULL)
+            """
+        ),
+    ),
+    Rule(
+        "what is about a message comes after it, and an edit is its author's",
+        query(
+            """/* check.targets */
+            SELECT e.id FROM entries e
+            LEFT JOIN entries t ON t.conversation_id = e.conversation_id AND t.seq = e.target_seq
+                               AND t.event = 'message' AND t.seq < e.seq
+            WHERE (e.event IN ('edit', 'recall', 'reaction', 'pin')) <> (e.target_seq IS NOT NULL)
+               OR (e.target_seq IS NOT NULL AND t.id IS NULL) OR (e.event = 'edit' AND t.user_id <> e.user_id)
+            """
+        ),
+    ),
+    Rule(
+        "nothing is left of a message that was recalled",
+        query(
+            """/* check.recalled */
+            SELECT e.id FROM entries e
+            LEFT JOIN entries v ON v.conversation_id = e.conversation_id AND v.target_seq = e.seq AND v.event = 'edit'
+                               AND v.content <> ''
+            LEFT JOIN entries r ON r.conversation_id = e.conversation_id AND r.target_seq = e.seq
+                               AND r.event = 'recall'
+            LEFT JOIN reactions a ON a.conversation_id = e.conversation_id AND a.seq = e.seq
+            LEFT JOIN pins p ON p.conversation_id = e.conversation_id AND p.seq = e.seq
+            WHERE e.recalled_at IS NOT NULL
+              AND (e.event <> 'message' OR e.content <> '' OR e.data IS NOT NULL OR v.id IS NOT NULL OR r.id IS NULL
+                   OR a.seq IS NOT NULL OR p.seq IS NOT NULL)
+            """
+        ),
+    ),
+    Rule(
+        "reactions, pins and deletions are of messages, and have their entry in the log",
+        query(
+            """/* check.marks */
+            SELECT k.conversation_id AS id
+            FROM (SELECT conversation_id, seq, user_id, since_seq, 'reaction' AS event FROM reactions
+                  UNION ALL SELECT conversation_id, seq, user_id, since_seq, 'pin' AS event FROM pins) k
+            LEFT JOIN entries m ON m.conversation_id = k.conversation_id AND m.seq = k.seq AND m.event = 'message'
+            LEFT JOIN entries e ON e.conversation_id = k.conversation_id AND e.seq = k.since_seq
+                               AND e.event = k.event AND e.target_seq = k.seq AND e.user_id = k.user_id
+            WHERE m.id IS NULL OR e.id IS NULL
+            UNION ALL
+            SELECT d.conversation_id AS id FROM deletions d
+            LEFT JOIN entries m ON m.conversation_id = d.conversation_id AND m.seq = d.seq AND m.event = 'message'
+            WHERE m.id IS NULL
             """
         ),
     ),

@@ -287,6 +287,7 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -65536",
     "PRAGMA temp_store = MEMORY",
+    "PRAGMA secure_delete = ON",  # what is erased leaves no bytes in the file
     "PRAGMA trusted_schema = OFF",
 )
 

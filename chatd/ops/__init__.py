@@ -1,7 +1,6 @@
 """One module per feature. Importing this package registers every op.
 
-The catalogue goes on: receipts, presence, search, files, moments, calls and administration will each be one
-more module in this list.
+The catalogue goes on: files, moments, calls and administration will each be one more module in this list.
 """
 
 from chatd.ops import (
@@ -14,8 +13,11 @@ from chatd.ops import (
     group_joining,
     group_members,
     groups,
+    history,
+    message_changes,
     messages,
     profiles,
+    receipts,
     sessions,
     sync,
 )
@@ -30,8 +32,11 @@ __all__ = [
     "group_joining",
     "group_members",
     "groups",
+    "history",
+    "message_changes",
     "messages",
     "profiles",
+    "receipts",
     "sessions",
     "sync",
 ]

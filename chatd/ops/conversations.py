@@ -1,4 +1,4 @@
-"""The conversations I am in, how far I have read in them, and how far the others have."""
+"""The conversations I am in, and my own settings of them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from chatd.context import Context, Row
 from chatd.db.query import query
 from chatd.errors import Phrase
 from chatd.op import op
-from chatd.pointers import move_pointers
 from chatd.record import record
-from chatd.wire import Id, Limit, Name, Seq, Time, milliseconds, rfc3339
+from chatd.wire import Id, Limit, Name, Time, milliseconds, rfc3339, rfc3339_or_none
 
 
 @record
@@ -34,12 +33,15 @@ class Peer:
 
 @record
 class LastMessage:
+    """As it stands: with `recalled_at` its content is empty."""
+
     id: int
     seq: int
     from_user_id: int
     content: str
     kind: str
     created_at: Time
+    recalled_at: Time | None
 
 
 @record
@@ -78,10 +80,11 @@ class ConversationList:
 
 CONVERSATIONS = query(
     """/* conversations.list */
-    SELECT i.*, e.id AS message_id, e.seq AS message_seq, e.user_id AS author_id, e.content, e.kind AS message_kind,
-           e.created_at AS message_at
+    SELECT i.*, r.id AS message_id, r.seq AS message_seq, r.user_id AS author_id, r.content, r.kind AS message_kind,
+           r.created_at AS message_at, r.recalled_at AS message_recalled_at
     FROM inbox i
-    LEFT JOIN entries e ON e.conversation_id = i.conversation_id AND e.seq = i.last_message_seq
+    LEFT JOIN readable r ON r.viewer_id = i.user_id AND r.conversation_id = i.conversation_id
+                        AND r.seq = i.last_message_seq
     WHERE i.user_id = :me AND (i.last_at < :before_at OR (i.last_at = :before_at AND i.conversation_id < :before_id))
     ORDER BY i.last_at DESC, i.conversation_id DESC LIMIT :most
     """
@@ -105,6 +108,7 @@ def _last_message(row: Row) -> LastMessage | None:
         content=row["content"],
         kind=row["message_kind"],
         created_at=rfc3339(row["message_at"]),
+        recalled_at=rfc3339_or_none(row["message_recalled_at"]),
     )
 
 
@@ -149,44 +153,6 @@ async def conversations(ctx: Context, request: Conversations) -> ConversationLis
         for row in rows[: request.limit]
     )
     return ConversationList(conversations=found, more=len(rows) > request.limit)
-
-
-@record
-class UnreadCount:
-    """How many messages I have not read, in all and per conversation."""
-
-
-@record
-class UnreadIn:
-    conversation_id: int
-    unread_count: int
-
-
-@record
-class UnreadTotal:
-    """Conversations without unread messages are left out; the count of one stops at 1000."""
-
-    total: int
-    conversations: tuple[UnreadIn, ...]
-
-
-UNREAD = query(
-    """/* conversations.unread */
-    SELECT conversation_id, unread_count FROM inbox
-    WHERE user_id = :me AND last_message_seq > read_seq ORDER BY conversation_id
-    """
-)
-
-
-@op(reply=UnreadTotal, done=Phrase("unread messages", "未读消息数"), needs=Self(), lane="read", example={})
-async def unread_count(ctx: Context, request: UnreadCount) -> UnreadTotal:
-    rows = await ctx.db.all(UNREAD, me=ctx.user_id)
-    unread = tuple(
-        UnreadIn(conversation_id=row["conversation_id"], unread_count=row["unread_count"])
-        for row in rows
-        if row["unread_count"]
-    )
-    return UnreadTotal(total=sum(one.unread_count for one in unread), conversations=unread)
 
 
 # My own settings
@@ -244,57 +210,3 @@ async def conversation_set(ctx: Context, request: ConversationSet, at: Membershi
         changed = events.ConversationSettings(of_id=at.conversation_id, silent=silent, pinned=pinned)
         await log.append_for(ctx, ctx.user_id, changed)
     return Settings(conversation_id=at.conversation_id, silent=silent, pinned=pinned)
-
-
-# Pointers
-
-
-@record
-class Read:
-    """I have read up to `seq`. The pointer never goes back, and never past the last entry."""
-
-    seq: Seq
-    conversation_id: Id | None = None
-    user: Name | None = None
-    user_id: Id | None = None
-
-
-@record
-class Pointers:
-    conversation_id: int
-    read_seq: int
-    delivered_seq: int
-
-
-@op(
-    reply=Pointers,
-    done=Phrase("read", "已读"),
-    needs=Member(),
-    emits=[events.Receipt],
-    example={"conversation_id": 2, "seq": 17},
-)
-async def read(ctx: Context, request: Read, at: Membership) -> Pointers:
-    read_seq, delivered_seq = await move_pointers(ctx, at, read_seq=request.seq)
-    return Pointers(conversation_id=at.conversation_id, read_seq=read_seq, delivered_seq=delivered_seq)
-
-
-@record
-class Delivered:
-    """This device has received everything up to `seq`."""
-
-    seq: Seq
-    conversation_id: Id | None = None
-    user: Name | None = None
-    user_id: Id | None = None
-
-
-@op(
-    reply=Pointers,
-    done=Phrase("delivered", "已送达"),
-    needs=Member(),
-    emits=[events.Receipt],
-    example={"conversation_id": 2, "seq": 17},
-)
-async def delivered(ctx: Context, request: Delivered, at: Membership) -> Pointers:
-    read_seq, delivered_seq = await move_pointers(ctx, at, delivered_seq=request.seq)
-    return Pointers(conversation_id=at.conversation_id, read_seq=read_seq, delivered_seq=delivered_seq)

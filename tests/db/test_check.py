@@ -20,7 +20,8 @@ from tests.support import Person, befriend, config_for, running
 async def written(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
     """The database of a daemon that people have used: 1 ada and 2 bob are friends, 3 mallory is nobody's.
 
-    Conversation 6 is a group of ada's, in which bob has been twice.
+    Conversation 6 is a group of ada's, in which bob has been twice. In 2 are bob's notes: of four the first is edited,
+    marked and pinned, the second deleted, the third recalled, and then came one that replies to the first.
     """
     folder = tmp_path_factory.mktemp("written")
     async with running(config_for(folder)) as url:
@@ -40,6 +41,15 @@ async def written(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pat
         await ada.data("send", conversation_id=group, content="he is gone")
         await ada.data("group_add", conversation_id=group, users=["bob"])
         await bob.data("group_leave", conversation_id=group)
+        said = [(await bob.data("send", to_user="bob", content=f"note {number}"))["message_id"] for number in range(4)]
+        await bob.data("edit", message_id=said[0], content="better")
+        await bob.data("react", message_id=said[0], emoji="👍")
+        await bob.data("pin", message_id=said[0])
+        await bob.data("delete", message_id=said[1])
+        await bob.data("edit", message_id=said[2], content="worse")
+        await bob.data("react", message_id=said[2], emoji="👎")
+        await bob.data("recall", message_id=said[2])
+        await bob.data("send", to_user="bob", content="see above", reply_to=said[0])
         for person in (ada, bob, mallory):
             await person.close()
     yield folder / "chatd.db"
@@ -67,8 +77,19 @@ def test_nothing_is_wrong_with_what_chatd_wrote(database: sqlite3.Connection) ->
 
 
 def test_there_is_something_to_be_wrong_with(database: sqlite3.Connection) -> None:
-    for table in ("entries", "members", "friends", "blocks", "friend_requests", "groups", "absences"):
-        assert database.execute(f"SELECT * FROM {table}").fetchone() is not None, table  # noqa: S608  # a constant
+    for table in (
+        "entries",
+        "members",
+        "friends",
+        "blocks",
+        "friend_requests",
+        "groups",
+        "absences",
+        "reactions",
+        "pins",
+        "deletions",
+    ):
+        assert database.execute(f"SELECT * FROM {table}").fetchone() is not None, table
     assert direct(database) == 4  # after the three logs of their own
 
 
@@ -83,6 +104,11 @@ SEND_BY_NOBODY = """
 INSERT INTO entries (conversation_id, seq, event, user_id, kind, content, created_at)
 VALUES (4, {seq}, 'message', 1, 'text', '', 0)
 """
+
+EDIT = "WHERE id = {edit}"
+RECALLED = "WHERE recalled_at IS NOT NULL"
+MARK = f"SELECT conversation_id, seq, 'x', user_id, seq FROM entries {RECALLED}"
+PINNED = f"SELECT conversation_id, seq, user_id, seq, 0 FROM entries {RECALLED}"
 
 CORRUPTIONS = [
     ("check.holes", "an entry is lost", "DELETE FROM entries WHERE conversation_id = 4 AND seq = 2", 4),
@@ -112,7 +138,7 @@ CORRUPTIONS = [
         "{message}",
     ),
     ("check.entries", "a message without kind", "UPDATE entries SET kind = NULL WHERE id = {message}", "{message}"),
-    ("check.entries", "a message with data", "UPDATE entries SET data = '{{}}' WHERE id = {message}", "{message}"),
+    ("check.entries", "an edit without content", f"UPDATE entries SET content = NULL {EDIT}", "{edit}"),
     ("check.entries", "an event without data", "UPDATE entries SET data = NULL WHERE id = {other}", "{other}"),
     (
         "check.entries",
@@ -120,6 +146,27 @@ CORRUPTIONS = [
         "UPDATE entries SET kind = 'text', content = '' WHERE id = {other}",
         "{other}",
     ),
+    ("check.targets", "it is about nothing", f"UPDATE entries SET target_seq = NULL {EDIT}", "{edit}"),
+    ("check.targets", "it is about no message", f"UPDATE entries SET target_seq = 1 {EDIT}", "{edit}"),
+    ("check.targets", "it is about itself", f"UPDATE entries SET target_seq = seq {EDIT}", "{edit}"),
+    ("check.targets", "somebody else changed it", f"UPDATE entries SET user_id = 1 {EDIT}", "{edit}"),
+    (
+        "check.targets",
+        "a message is about another",
+        "UPDATE entries SET target_seq = 1 WHERE id = {message}",
+        "{message}",
+    ),
+    ("check.recalled", "its text stands", f"UPDATE entries SET content = 'x' {RECALLED}", "{recalled}"),
+    ("check.recalled", "what it replied to stands", f"UPDATE entries SET data = '{{{{}}}}' {RECALLED}", "{recalled}"),
+    ("check.recalled", "an edit of it stands", "UPDATE entries SET content = 'x' WHERE event = 'edit'", "{recalled}"),
+    ("check.recalled", "nobody took it back", "UPDATE entries SET recalled_at = 1 WHERE id = {message}", "{message}"),
+    ("check.recalled", "it has a reaction", f"INSERT INTO reactions {MARK}", "{recalled}"),
+    ("check.recalled", "it is pinned", f"INSERT INTO pins {PINNED}", "{recalled}"),
+    ("check.marks", "a reaction to no message", "UPDATE reactions SET seq = 1", 2),
+    ("check.marks", "a reaction without an entry", "UPDATE reactions SET since_seq = 1", 2),
+    ("check.marks", "somebody else's reaction", "UPDATE reactions SET user_id = 1", 2),
+    ("check.marks", "a pin to no message", "UPDATE pins SET seq = 1", 2),
+    ("check.marks", "a deletion of no message", "UPDATE deletions SET seq = 1", 2),
     ("check.friends", "one direction is lost", "DELETE FROM friends WHERE user_id = 2", 1),
     ("check.friends", "the other direction is lost", "DELETE FROM friends WHERE user_id = 1", 2),
     ("check.friends_talk", "no conversation", "UPDATE conversations SET low_id = 3 WHERE id = 4", 1),
@@ -173,9 +220,11 @@ CORRUPTIONS = [
 )
 def test_a_corruption_is_found_by_its_rule(database: sqlite3.Connection, rule: str, sql: str, told: int | str) -> None:
     ids = {
-        name: str(database.execute(f"SELECT MAX(id) FROM entries WHERE event {sign} 'message'").fetchone()[0])  # noqa: S608
+        name: str(database.execute(f"SELECT MAX(id) FROM entries WHERE event {sign} 'message'").fetchone()[0])
         for name, sign in (("message", "="), ("other", "<>"))
     }
+    ids["edit"] = str(database.execute("SELECT MIN(id) FROM entries WHERE event = 'edit'").fetchone()[0])
+    ids["recalled"] = str(database.execute(f"SELECT id FROM entries {RECALLED}").fetchone()[0])
     database.execute(sql.format(**ids))
     assert database.execute("SELECT changes()").fetchone()[0] > 0
     lines = found(database)

@@ -20,7 +20,7 @@ import chatd.dispatch
 import chatd.housekeeping
 import chatd.ops
 import chatd.retries
-from chatd import access, catchup, config, log, relations, sessions
+from chatd import access, catchup, compose, config, log, relations, sessions
 from chatd.context import Context, Row, Transaction
 from chatd.db.query import QUERIES, Query, schema_for_postgres
 from chatd.db.sqlite import SqliteTransaction
@@ -35,8 +35,10 @@ from chatd.ops import (
     group_members,
     groups,
     profiles,
+    receipts,
 )
-from chatd.ops import messages as reading
+from chatd.ops import history as reading
+from chatd.ops import message_changes as changes
 from chatd.pointers import move_pointers
 from chatd.session import NOBODY, Identity
 from tests.db.postgres import NotInstalled, PostgresTransaction, Server, serving
@@ -197,8 +199,9 @@ async def test_postgres_has_the_foreign_keys_that_sqlite_has(postgres: Any, sqli
         """
         SELECT k.conrelid::regclass::text, a.attname::text, k.confrelid::regclass::text, b.attname::text
         FROM pg_constraint k
-        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
-        JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = k.confkey[1]
+        CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS pair (mine, theirs)
+        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = pair.mine
+        JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = pair.theirs
         WHERE k.contype = 'f'
         """
     )
@@ -307,13 +310,8 @@ async def story(db: Transaction) -> None:
         ctx = context(author, now=20 + number)
         ctx.client_id = f"c{number}" if peer is bob else None
         peer_id = None if peer is None else peer.user_id
-        columns: dict[str, Any] = {
-            "conversation_id": [conversation_id] * 2,
-            "kind": ["text"] * 2,
-            "content": [content] * 2,
-            "to": [(author.user_id,) if peer_id is None else (peer_id, author.user_id)] * 2,
-        }
-        await log.post([ctx, ctx], **columns)
+        hearers = (author.user_id,) if peer_id is None else (peer_id, author.user_id)
+        await log.post([log.Draft(ctx, conversation_id, "text", content, {}, hearers)] * 2)
 
     for viewer in people:
         ctx = context(viewer, now=30)
@@ -322,7 +320,7 @@ async def story(db: Transaction) -> None:
         assert synced.epoch == "e"
         everything = 2**62
         await db.all(conversations.CONVERSATIONS, me=me, before_at=everything, before_id=0, most=50)
-        await db.all(conversations.UNREAD, me=me)
+        await db.all(receipts.UNREAD, me=me)
         await db.all(reading.UNREAD, me=me, after=0, most=50)
         await db.all(friends.FRIENDS, me=me, after="", most=50)
         await db.all(profiles.SEARCH, q="ada@example.org", q_end="ada@example.orh", after="", most=50)
@@ -364,7 +362,7 @@ async def _group(ada: Context, bob: Context, chen: Context) -> None:
     await groups.group_update(ada, groups.GroupUpdate(group, notice="Sundays"), await access.membership(ada, group))
     leave = group_members.GroupLeave(group)
     await group_members.group_leave(bob, leave, await access.membership(bob, group))
-    await log.post([ada], conversation_id=[group], kind=["text"], content=["gone"], to=[None])
+    await log.post([log.Draft(ada, group, "text", "gone", {}, None)])
     link = {"token": "t", "me": ada.user_id, "uses": 2, "expires_at": ada.now + 1000, "now": ada.now}
     await ada.db.one(group_joining.MAKE, conversation_id=group, **link)
     await group_joining.group_join(bob, group_joining.GroupJoin(token="t"))
@@ -376,6 +374,7 @@ async def _group(ada: Context, bob: Context, chen: Context) -> None:
     await group_members.group_mute(ada, group_members.GroupMute(group, user="bob", until="2099-01-01T00:00:00Z"), place)
     await group_joining.group_links(ada, group_joining.GroupLinks(group), place)
     await ada.db.run(group_joining.FORGET, conversation_id=group, now=ada.now + 2000)
+    await _messages(group, ada, bob, chen)
     for ctx in (ada, bob, chen):
         at = await access.membership(ctx, group)
         await conversations.conversation_set(ctx, conversations.ConversationSet(group, silent=True), at)
@@ -390,6 +389,39 @@ async def _group(ada: Context, bob: Context, chen: Context) -> None:
     await groups.group_dissolve(bob, groups.GroupDissolve(group), await access.membership(bob, group))
     await ada.db.all(catchup.HEADS, me=ada.user_id, after=0, most=50)
     await _retries(ada.db, ada.user_id)
+
+
+async def _messages(group: int, ada: Context, bob: Context, chen: Context) -> None:
+    """What may be done with a message, by those who may."""
+
+    async def about(ctx: Context, message_id: int) -> access.Target:
+        return await access.OfMessage().check(ctx, reading.Edits(message_id))
+
+    extras = await compose.extras_of(
+        ada, await access.membership(ada, group), reply_to=None, mentions=["BOB", "陈小明", "@all"]
+    )
+    drafts = [log.Draft(ada, group, "text", content, extras, None) for content in ("one", "two", "three")]
+    one, two, three = [message_id for message_id, _ in await log.post(drafts)]
+    reply = await compose.extras_of(bob, await access.membership(bob, group), reply_to=one, mentions=[])
+    await log.post([log.Draft(bob, group, "text", "to one", reply, None)])
+    for text in ("uno", "eins"):
+        await changes.edit(ada, changes.Edit(one, text), await about(ada, one))
+    for ctx, emoji in ((bob, "👍"), (chen, "👍"), (chen, "😀"), (chen, "😀")):
+        await changes.react(ctx, changes.React(one, emoji), await about(ctx, one))
+    await changes.react(chen, changes.React(one, "😀", on=False), await about(chen, one))
+    await changes.pin(ada, changes.Pin(one), await about(ada, one))
+    await changes.pin(ada, changes.Pin(two), await about(ada, two))
+    await changes.delete(bob, changes.Delete(three), await about(bob, three))
+    await changes.edit(ada, changes.Edit(two, "zwei"), await about(ada, two))
+    await changes.recall(ada, changes.Recall(two), await about(ada, two))
+    await move_pointers(bob, await access.membership(bob, group), read_seq=2**40)
+    for ctx in (ada, bob, chen):
+        at = await access.membership(ctx, group)
+        await reading.pins(ctx, reading.Pins(group), at)
+        await reading.edits(ctx, reading.Edits(one), await about(ctx, one))
+        await reading.edits(ctx, reading.Edits(two), await about(ctx, two))
+        await reading.get(ctx, reading.Get())
+    await receipts.receipts(ada, receipts.Receipts(one), await about(ada, one))
 
 
 async def _retries(db: Transaction, user_id: int) -> None:

@@ -180,7 +180,10 @@ def _is_clear(reply: dict[str, Any], line: str) -> None:
             '{"type":"send","content":"%s"}' % ("é" * 5000),
             "invalid", "content", "content must be text of 1 to 8192 bytes.",
         ),
-        ('{"type":"send","content":"x","kind":"poem"}', "invalid", "kind", 'kind must be one of "text".'),
+        (
+            '{"type":"send","content":"x","kind":"poem"}',
+            "invalid", "kind", 'kind must be one of "text", "location", "card", "encrypted".',
+        ),
         ('{"type":"send","content":"x","colour":1}', "invalid", "colour", "colour is not a field of send."),
         ('{"type":"send","content":"a\\u0000b"}', "invalid", "content", "content must not contain the character NUL."),
         ('{"type":"send","content":"x"}', "invalid", "conversation_id", "or to_user or to_user_id is required"),
