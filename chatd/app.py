@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from chatd import config, ops
+from chatd.announcer import Announcer
 from chatd.db import migrations
 from chatd.db.sqlite import Database
 from chatd.dispatch import Dispatcher
@@ -89,6 +90,8 @@ class Daemon:
         transactions = Transactions(config=self.config, database=database, hub=hub)
         dispatcher = Dispatcher(config=self.config, transactions=transactions, hub=hub, passwords=passwords)
         stack.push_async_callback(dispatcher.settle)
+        announcer = asyncio.create_task(Announcer(hub, transactions, self.config.presence).run())
+        stack.push_async_callback(_cancelled, announcer)
         house = asyncio.create_task(keep_house(transactions, hub))
         stack.push_async_callback(_cancelled, house)
         server = Server(self.config, dispatcher)

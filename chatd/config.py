@@ -19,6 +19,7 @@ from chatd.limits import Rate
 from chatd.wire import Whole, expected
 
 Seconds = Annotated[float, msgspec.Meta(ge=0.1, le=86400.0)]
+Moment = Annotated[float, msgspec.Meta(ge=0.01, le=3600.0)]
 Count = Annotated[int, Whole(1, 1_000_000)]
 Bytes = Annotated[int, Whole(1024, 1 << 30)]
 Window = Annotated[int, Whole(0, 10 * 365 * 86400)]
@@ -81,6 +82,14 @@ class Groups:
 
 
 @dataclass(frozen=True, slots=True)
+class Presence:
+    enabled: bool = True
+    debounce: Moment = 0.5
+    grace: Moment = 5.0
+    largest_group: Annotated[int, Whole(0, 100_000)] = 100
+
+
+@dataclass(frozen=True, slots=True)
 class Rates:
     ops: Rate = field(default=Rate(per_second=50.0, burst=200))
     chat: Rate = field(default=Rate(per_second=20.0, burst=100))
@@ -102,6 +111,7 @@ class Config:
     accounts: Accounts = field(default_factory=Accounts)
     messages: Messages = field(default_factory=Messages)
     groups: Groups = field(default_factory=Groups)
+    presence: Presence = field(default_factory=Presence)
     rates: Rates = field(default_factory=Rates)
     log: Log = field(default_factory=Log)
 

@@ -290,6 +290,10 @@ class Connection(Peer, asyncio.BufferedProtocol):
         else:
             self._too_slow()
 
+    def glimpse(self, outgoing: Outgoing) -> None:
+        if self._writable and self._held is None:
+            self.send(outgoing)
+
     def hold(self, held: bool) -> None:
         kept, self._held = self._held, [] if held else None
         for outgoing in kept or ():

@@ -10,6 +10,7 @@ from chatd.config import Config
 from chatd.db.query import Query
 from chatd.limits import Backoff, Buckets
 from chatd.passwords import Passwords
+from chatd.presence import Choice, Shown
 from chatd.record import record
 from chatd.session import Identity
 from chatd.wire import Language
@@ -71,6 +72,10 @@ class Presence(Protocol):
         """Whether the user has a live connection."""
         ...
 
+    def shown(self, user_id: int) -> Shown:
+        """What the others see of the user."""
+        ...
+
     def knows(self, conversation_id: int) -> bool:
         """Whether the members of a group are known, so that they need not be read again."""
         ...
@@ -110,6 +115,7 @@ class Context:
     emitted: list[Emitted] = field(default_factory=list)
     authenticated: Identity | None = None
     speaks: Language | None = None
+    shows: Choice | None = None
     ended: list[tuple[int, int]] = field(default_factory=list)
     members: dict[int, list[int]] = field(default_factory=dict)
     """The members of the groups in which something happened, where the hub did not know them."""
@@ -142,6 +148,10 @@ class Context:
         """Make the asking connection this user's, after the commit."""
         self.authenticated = identity
         self.speaks = lang
+
+    def show(self, choice: Choice) -> None:
+        """Have the asking connection show this of its user."""
+        self.shows = choice
 
     def end_session(self, user_id: int, session_id: int) -> None:
         """Close the live connections of a user's session, after the commit."""

@@ -210,6 +210,9 @@ class Dispatcher:
         else:
             if ctx.speaks is not None:
                 peer.session.lang = ctx.speaks
+            if ctx.shows is not None:
+                peer.session.choice = ctx.shows
+                self._hub.chose(peer.session.identity.user_id)
             peer.send(self._reply(call, op, data))
             peer.session.end()
             if call.welcomed:
@@ -270,7 +273,7 @@ class Dispatcher:
         """The peer is nobody any more."""
         if peer.session.state is not State.USER:
             return
-        self._hub.remove(peer.session.identity.user_id, peer)
+        self._lose(peer)
         peer.session.signed_out()
         peer.recognized(False)
 
@@ -279,15 +282,20 @@ class Dispatcher:
         session = peer.session
         peer.backlog = peer.waiting = None
         if session.state is State.USER:
-            identity = session.identity
-            self._hub.remove(identity.user_id, peer)
-            if not self._hub.of(identity.user_id):
-                self._spawn(self._note_absence(identity), self._tasks)
+            self._lose(peer)
         session.closed()
 
-    async def _note_absence(self, identity: Identity) -> None:
+    def _lose(self, peer: Peer) -> None:
+        """The peer's user has one connection less."""
+        identity = peer.session.identity
+        seen = self._hub.shown(identity.user_id).status != "offline"
+        self._hub.remove(identity.user_id, peer)
+        if not self._hub.of(identity.user_id):
+            self._spawn(self._note_absence(identity, seen=seen), self._tasks)
+
+    async def _note_absence(self, identity: Identity, *, seen: bool) -> None:
         try:
-            await self.transactions.in_writer(went_away, identity)
+            await self.transactions.in_writer(went_away, identity, seen=seen)
         except Exception:
             log.exception("user %d's absence was not noted", identity.user_id)
 

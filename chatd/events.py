@@ -1,7 +1,7 @@
 """What happened, as clients hear it.
 
 A durable event is an entry in the log of the conversation it names: it carries `conversation_id` and `seq`,
-live and in `sync` alike. A `receipt` carries a pointer instead. Pure data.
+live and in `sync` alike. A `receipt` carries a pointer instead, and short-lived events no `seq`. Pure data.
 """
 
 from __future__ import annotations
@@ -22,13 +22,19 @@ def has_docstring(data: type[Any]) -> bool:
     return bool(data.__doc__) and not (data.__doc__ or "").startswith(f"{data.__name__}(")
 
 
-def event(name: str) -> Any:
+FLEETING: set[type[Any]] = set()
+"""Events that are never stored, and the first to be dropped."""
+
+
+def event(name: str, *, is_fleeting: bool = False) -> Any:
     """Register a dataclass as the data of the event `name`. Raises TypeError for a duplicate or missing docstring."""
 
     def register(data: type[T]) -> type[T]:
         if name in EVENTS or not has_docstring(data):
             raise TypeError(f"event {name}: registered twice, or without a docstring")
         EVENTS[name] = data
+        if is_fleeting:
+            FLEETING.add(data)
         return data
 
     return register
@@ -280,6 +286,51 @@ class Receipt:
     user_id: int
     read_seq: int
     delivered_seq: int
+
+
+@event("join", is_fleeting=True)
+@record
+class Join:
+    """Somebody I may see has come. Short-lived, as the next three: never stored, and dropped first; `online` tells all.
+
+    They come to friends and to members of shared groups of at most `[presence] largest_group` members.
+    """
+
+    user_id: int
+    username: str
+    status: Literal["online", "away", "dnd", "offline"]
+    text: str
+
+
+@event("leave", is_fleeting=True)
+@record
+class Leave:
+    """Somebody I may see has gone, or does not want to be seen."""
+
+    user_id: int
+    username: str
+    last_seen: Time
+
+
+@event("presence", is_fleeting=True)
+@record
+class Presence:
+    """Somebody I may see shows another status, or other words."""
+
+    user_id: int
+    username: str
+    status: Literal["online", "away", "dnd", "offline"]
+    text: str
+
+
+@event("typing", is_fleeting=True)
+@record
+class Typing:
+    """Somebody types in this conversation, or has stopped. Without another one for 6 seconds it is over."""
+
+    user_id: int
+    username: str
+    on: bool
 
 
 NAMES = {data: name for name, data in EVENTS.items()}

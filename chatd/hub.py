@@ -6,8 +6,12 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from chatd.presence import Shown, taken_together
 from chatd.session import Session
 from chatd.wire import Outgoing
+
+TYPING_AGAIN = 3000
+"""Milliseconds after which that somebody still types is told again."""
 
 
 class Listener(Protocol):
@@ -17,6 +21,10 @@ class Listener(Protocol):
 
     def hear(self, outgoing: Outgoing) -> None:
         """Queue an event."""
+        ...
+
+    def glimpse(self, outgoing: Outgoing) -> None:
+        """Queue a short-lived event, or drop it where others wait."""
         ...
 
     def close(self, code: int, reason: str) -> None:
@@ -35,13 +43,20 @@ class Hub:
         self._of: dict[int, tuple[Listener, ...]] = {}
         self._members: OrderedDict[int, set[int]] = OrderedDict()
         self._groups = groups
+        self._typing: OrderedDict[tuple[int, int], tuple[bool, int]] = OrderedDict()
+        self.moved: dict[int, None] = {}
+        """Users whose presence may have changed, in order. Whoever tells the others begins a new one."""
+        self.partings = 0
+        """How often somebody has lost sight of somebody: a friendship or a membership ended, or one blocked another."""
 
     def add(self, user_id: int, listener: Listener) -> None:
         """The connection is this user's."""
         self._of[user_id] = (*self.of(user_id), listener)
+        self.moved[user_id] = None
 
     def remove(self, user_id: int, listener: Listener) -> None:
         """The connection is this user's no more."""
+        self.moved[user_id] = None
         others = tuple(one for one in self.of(user_id) if one is not listener)
         if others:
             self._of[user_id] = others
@@ -55,6 +70,25 @@ class Hub:
     def of(self, user_id: int) -> tuple[Listener, ...]:
         """The user's live connections, in the order they came."""
         return self._of.get(user_id, ())
+
+    def shown(self, user_id: int) -> Shown:
+        """What the others see of a user. Asked from the database's threads too."""
+        return taken_together(listener.session.choice for listener in self.of(user_id))
+
+    def chose(self, user_id: int) -> None:
+        """One of the user's devices shows something else now."""
+        self.moved[user_id] = None
+
+    def typed(self, user_id: int, conversation_id: int, *, on: bool, now: int) -> bool:
+        """Whether that somebody types, or has stopped, is news. `now` is in milliseconds."""
+        key = (user_id, conversation_id)
+        was_on, told_at = self._typing.pop(key, (False, 0))
+        is_news = on != was_on or (on and now - told_at >= TYPING_AGAIN)
+        if on:
+            self._typing[key] = (True, now if is_news else told_at)
+            if len(self._typing) > self._groups:
+                self._typing.popitem(last=False)
+        return is_news
 
     def session_ids(self) -> set[int]:
         """The sessions that are live."""

@@ -29,7 +29,7 @@ from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal, Protocol
 
 from chatd.errors import ChatError, Phrase
-from chatd.events import has_docstring, name_of_type
+from chatd.events import FLEETING, has_docstring, name_of_type
 from chatd.wire import Schema
 
 Lane = Literal["write", "read", "here"]
@@ -138,7 +138,7 @@ def op(
             "has both an access and a `before` that give something": len(given) > 1,
             "needs a request dataclass": not is_dataclass(request),
             "must return the reply it declares": returned is not reply or not is_dataclass(reply),
-            "emits from a reader": lane != "write" and write_when is None and bool(emits),
+            "emits from a reader": lane != "write" and write_when is None and not FLEETING.issuperset(emits),
         }
         for problem, found in problems.items():
             if found:

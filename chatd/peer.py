@@ -51,6 +51,10 @@ class Peer:
         """Queue an event."""
         raise NotImplementedError
 
+    def glimpse(self, outgoing: Outgoing) -> None:
+        """Queue a short-lived event, or drop it where others wait."""
+        raise NotImplementedError
+
     def hold(self, held: bool) -> None:
         """Hold events back, or let go those that were, so that none comes before the reply to `auth`."""
         raise NotImplementedError

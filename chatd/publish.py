@@ -10,6 +10,9 @@ from chatd.context import Context, Emitted
 from chatd.hub import Hub, Listener
 from chatd.wire import Outgoing
 
+PARTING = (events.Block, events.Friend, events.Member, events.Group)
+"""Events after which somebody may not see somebody any more."""
+
 
 def publish(hub: Hub, ctx: Context, asker: Listener | None) -> None:
     """Give each event to those who hear it, in order. `asker` is the connection that asked."""
@@ -18,9 +21,14 @@ def publish(hub: Hub, ctx: Context, asker: Listener | None) -> None:
     for emitted in ctx.emitted:
         if emitted.enter:
             hub.enter(emitted.conversation_id, emitted.enter)
-        _tell(hub, emitted, asker)
+        if type(emitted.data) in events.FLEETING:
+            _show(hub, emitted, ctx.now)
+        else:
+            _tell(hub, emitted, asker)
         if emitted.leave:
             hub.leave(emitted.conversation_id, emitted.leave)
+        if type(emitted.data) in PARTING:
+            hub.partings += 1
 
 
 def _tell(hub: Hub, emitted: Emitted, asker: Listener | None) -> None:
@@ -42,6 +50,22 @@ def _tell(hub: Hub, emitted: Emitted, asker: Listener | None) -> None:
             else:
                 theirs = theirs or _event(emitted, emitted.data)
                 listener.hear(theirs)
+
+
+def _show(hub: Hub, emitted: Emitted, now: int) -> None:
+    """A short-lived event, where it is news, to the others alone."""
+    if not hub.typed(emitted.author_id, emitted.conversation_id, on=emitted.data.on, now=now):
+        return
+    event = _event(emitted, emitted.data)
+    for user_id in hub.audience(emitted.conversation_id) if emitted.to is None else emitted.to:
+        if user_id != emitted.author_id:
+            for listener in hub.of(user_id):
+                listener.glimpse(event)
+
+
+def fleeting(data: Any) -> Outgoing:
+    """A short-lived event that belongs to no conversation."""
+    return Outgoing(wire.encode_event(events.NAMES[type(data)], None, None, data))
 
 
 def _event(emitted: Emitted, data: Any) -> Outgoing:

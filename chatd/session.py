@@ -11,6 +11,7 @@ from enum import Enum, auto
 
 from chatd.errors import AlreadyAuthenticated, ChatError, Unauthenticated
 from chatd.op import Asks, Lane, Op
+from chatd.presence import DEFAULT
 from chatd.wire import Language
 
 
@@ -52,12 +53,14 @@ LEGAL: dict[tuple[State, Asks], type[ChatError] | None] = {
 class Session:
     """One connection's identity and the ops it has under way."""
 
-    __slots__ = ("_exclusive", "_lane", "_under_way", "identity", "lang", "state")
+    __slots__ = ("_exclusive", "_lane", "_under_way", "choice", "identity", "lang", "state")
 
     def __init__(self) -> None:
         self.state = State.GUEST
         self.identity: Identity = NOBODY
         self.lang: Language = "en"
+        self.choice = DEFAULT
+        """What this device shows of its user's presence."""
         self._lane: Lane = "here"
         self._exclusive = False
         self._under_way = 0
@@ -78,6 +81,7 @@ class Session:
         """The connection is a guest's again."""
         self.state = State.GUEST
         self.identity = NOBODY
+        self.choice = DEFAULT
 
     def closed(self) -> None:
         """The connection is gone or going: nothing is legal any more."""

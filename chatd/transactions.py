@@ -134,6 +134,20 @@ class Transactions:
         )
         return result
 
+    async def on_reader(
+        self,
+        function: Callable[Concatenate[Context, P], Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """The result of a function in a transaction that only reads, on nobody's behalf."""
+        result: T = await result_of(
+            lambda job: self.database.read(job, 0),
+            lambda transaction: _awaited(function(self.context(transaction), *args, **kwargs)),
+        )
+        return result
+
     async def in_writer(
         self,
         function: Callable[Concatenate[Context, P], Awaitable[T]],

@@ -355,8 +355,8 @@ def encode_failure(op: str | None, request_id: RequestId, error: ChatError, lang
     )
 
 
-def encode_event(event: str, conversation_id: int, seq: int | None, data: Any) -> bytes:
-    """An event. `seq` is None for a pointer (`receipt`), which stands beside the log and not in it."""
+def encode_event(event: str, conversation_id: int | None, seq: int | None, data: Any) -> bytes:
+    """An event. `seq` is None for what stands in no log: pointers (`receipt`), and what is short-lived."""
     return orjson.dumps({"type": "event", "event": event, "conversation_id": conversation_id, "seq": seq, "data": data})
 
 

@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.frames import Frame, Opcode
 
 from chatd.app import Daemon
-from chatd.config import Accounts, Config, Database, Rates, Server
+from chatd.config import Accounts, Config, Database, Presence, Rates, Server
 from chatd.limits import Rate
 
 PASSWORD = "correct horse"
@@ -28,11 +28,15 @@ PATIENCE = 20.0
 
 
 def config_for(data: Path, **server: Any) -> Config:
-    """Settings for tests: a free port, no rate limits, cheap hashing. `server` overrides what stands in [server]."""
+    """Settings for tests: a free port, no rate limits, cheap hashing, nobody told who comes and goes.
+
+    `server` overrides what stands in [server].
+    """
     return Config(
         server=replace(Server(listen="127.0.0.1:0"), **server),
         database=Database(data=str(data)),
         accounts=Accounts(bcrypt_cost=4),
+        presence=Presence(enabled=False),
         rates=Rates(ops=OFF, chat=OFF, social=OFF, account=OFF),
     )
 
@@ -156,6 +160,10 @@ SETTINGS = """
 listen = "127.0.0.1:{port}"
 [accounts]
 bcrypt_cost = 4
+[presence]
+enabled = false
+debounce = 0.02
+grace = 0.05
 [rates]
 ops = {{ per_second = 0, burst = 1 }}
 chat = {{ per_second = 0, burst = 1 }}

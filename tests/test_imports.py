@@ -19,6 +19,7 @@ PURE = {
     "chatd.events",
     "chatd.op",
     "chatd.phase",
+    "chatd.presence",
     "chatd.record",
     "chatd.session",
     "chatd.limits",

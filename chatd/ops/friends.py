@@ -10,6 +10,7 @@ from chatd.context import Context
 from chatd.db.query import query
 from chatd.errors import NotFound, Phrase
 from chatd.op import op
+from chatd.presence import Status
 from chatd.record import record
 from chatd.relations import unfriend
 from chatd.wire import Done, Id, Limit, Name, Text, Time, rfc3339_or_none
@@ -30,6 +31,8 @@ class FriendInfo:
     nickname: str
     remark: str
     online: bool
+    status: Status
+    status_text: str
     last_seen: Time | None
     conversation_id: int | None
     unread_count: int
@@ -63,13 +66,16 @@ FRIENDS = query(
 async def friends(ctx: Context, request: Friends) -> FriendList:
     after = names.key(request.after_username or "")
     rows = await ctx.db.all(FRIENDS, me=ctx.user_id, after=after, most=request.limit + 1)
+    shown = {row["friend_id"]: ctx.hub.shown(row["friend_id"]) for row in rows}
     found = tuple(
         FriendInfo(
             id=row["friend_id"],
             username=row["username"],
             nickname=row["nickname"],
             remark=row["remark"],
-            online=ctx.hub.is_online(row["friend_id"]),
+            online=shown[row["friend_id"]].status != "offline",
+            status=shown[row["friend_id"]].status,
+            status_text=shown[row["friend_id"]].text,
             last_seen=rfc3339_or_none(row["last_seen_at"]),
             conversation_id=row["conversation_id"],
             unread_count=row["unread_count"] or 0,

@@ -35,10 +35,13 @@ class GroupMembers:
 
 @record
 class MemberInfo:
+    """`online` is false, too, for who blocks me or whom I block."""
+
     user_id: int
     username: str
     nickname: str
     role: Role
+    online: bool
     muted_until: Time | None
     joined_at: Time
 
@@ -53,7 +56,9 @@ class MemberList:
 
 MEMBERS = query(
     """/* group_members.list */
-    SELECT m.user_id, u.username, u.nickname, m.role, m.muted_until, m.joined_at
+    SELECT m.user_id, u.username, u.nickname, m.role, m.muted_until, m.joined_at,
+           (SELECT COUNT(*) FROM blocks b WHERE (b.user_id = m.user_id AND b.blocked_id = :me)
+                                             OR (b.user_id = :me AND b.blocked_id = m.user_id)) AS blocked
     FROM members m JOIN users u ON u.id = m.user_id
     WHERE m.conversation_id = :conversation_id AND m.until_seq IS NULL AND u.username_key > :after
     ORDER BY u.username_key LIMIT :most
@@ -61,14 +66,15 @@ MEMBERS = query(
 )
 
 
-def _info(row: Row, now: int) -> MemberInfo:
+def _info(ctx: Context, row: Row) -> MemberInfo:
     muted_until = row["muted_until"]
     return MemberInfo(
         user_id=row["user_id"],
         username=row["username"],
         nickname=row["nickname"],
         role=row["role"],
-        muted_until=rfc3339_or_none(muted_until) if muted_until is not None and muted_until > now else None,
+        online=not row["blocked"] and ctx.hub.shown(row["user_id"]).status != "offline",
+        muted_until=rfc3339_or_none(muted_until) if muted_until is not None and muted_until > ctx.now else None,
         joined_at=rfc3339(row["joined_at"]),
     )
 
@@ -82,10 +88,11 @@ def _info(row: Row, now: int) -> MemberInfo:
 )
 async def group_members(ctx: Context, request: GroupMembers, at: Membership) -> MemberList:
     after = names.key(request.after_username or "")
-    rows = await ctx.db.all(MEMBERS, conversation_id=at.conversation_id, after=after, most=request.limit + 1)
-    return MemberList(
-        members=tuple(_info(row, ctx.now) for row in rows[: request.limit]), more=len(rows) > request.limit
+    rows = await ctx.db.all(
+        MEMBERS, me=ctx.user_id, conversation_id=at.conversation_id, after=after, most=request.limit + 1
     )
+    members = tuple(_info(ctx, row) for row in rows[: request.limit])
+    return MemberList(members=members, more=len(rows) > request.limit)
 
 
 @record

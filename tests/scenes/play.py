@@ -11,6 +11,8 @@
     -- crash                                 SIGKILL; the daemon starts again on the same data
     -- restart                               the same with SIGTERM
     -- ada leaves, -- ada returns            the connection; `returns` authenticates by token
+    -- with presence                         friends are told who comes and goes: stands before the users
+    -- everybody is told                     of what has happened to anybody's presence up to now
     ada.phone> …                             another device of ada's, which logs in when first named
 
 At the end everybody must have heard nothing else.
@@ -39,6 +41,7 @@ class Play:
         self._people: dict[str, Person] = {}
         self._tokens: dict[str, str] = {}
         self._variables: dict[str, Any] = {}
+        self._told = 0
 
     async def perform(self, script: str) -> None:
         """Play every line. Raises AssertionError naming the line that went otherwise."""
@@ -100,6 +103,17 @@ class Play:
             for name, person in self._people.items():
                 await person.close()
                 self._people[name] = await Person.again(self._process.url, self._tokens[name])
+        elif (word, *names) == ("with", "presence"):
+            await self._process.kill(signal.SIGTERM)
+            self._process.settings = self._process.settings.replace("enabled = false", "enabled = true")
+            await self._process.start()
+            self._watched, self._watcher = [await Person.named(self._process.url, f"watch{one}") for one in "er"]
+            await befriend(self._watched, self._watcher, username="watchr")
+        elif (word, *names) == ("everybody", "is", "told"):
+            self._told += 1
+            await self._watched.data("presence_set", text=str(self._told))
+            while (await self._watcher.next())["data"].get("text") != str(self._told):
+                pass
         elif names == ("leaves",):
             await self._people.pop(word).close()
         elif names == ("returns",):
