@@ -226,6 +226,9 @@ WHERE NOT EXISTS (SELECT 1 FROM absences a WHERE a.conversation_id = e.conversat
   AND NOT EXISTS (SELECT 1 FROM deletions d WHERE d.conversation_id = e.conversation_id AND d.seq = e.seq
                                             AND d.user_id = m.user_id);
 
+-- The full-text index: of each message the tokens of its text, and one for its conversation (chatd/fulltext.py).
+CREATE VIRTUAL TABLE search USING fts5 (tokens, content='', tokenize='ascii', detail=none, columnsize=0);
+
 -- A member's view of each conversation, as it stands or stood when the member left. unread_count stops at 1000; a
 -- peer's pointers are null where receipts are off.
 CREATE VIEW inbox AS

@@ -17,6 +17,7 @@ from chatd.db.sqlite import Database
 from chatd.dispatch import Dispatcher
 from chatd.housekeeping import keep_house
 from chatd.hub import Hub
+from chatd.indexer import keep_indexed
 from chatd.passwords import Passwords
 from chatd.server import Server
 from chatd.transactions import Transactions
@@ -92,6 +93,9 @@ class Daemon:
         stack.push_async_callback(dispatcher.settle)
         announcer = asyncio.create_task(Announcer(hub, transactions, self.config.presence).run())
         stack.push_async_callback(_cancelled, announcer)
+        if self.config.search.index:
+            indexer = asyncio.create_task(keep_indexed(hub, transactions))
+            stack.push_async_callback(_cancelled, indexer)
         house = asyncio.create_task(keep_house(transactions, hub))
         stack.push_async_callback(_cancelled, house)
         server = Server(self.config, dispatcher)

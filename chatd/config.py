@@ -90,6 +90,11 @@ class Presence:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    index: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Rates:
     ops: Rate = field(default=Rate(per_second=50.0, burst=200))
     chat: Rate = field(default=Rate(per_second=20.0, burst=100))
@@ -112,6 +117,7 @@ class Config:
     messages: Messages = field(default_factory=Messages)
     groups: Groups = field(default_factory=Groups)
     presence: Presence = field(default_factory=Presence)
+    search: Search = field(default_factory=Search)
     rates: Rates = field(default_factory=Rates)
     log: Log = field(default_factory=Log)
 

@@ -49,6 +49,9 @@ class Hub:
         self.partings = 0
         """How often somebody has lost sight of somebody: a friendship or a membership ended, or one blocked another."""
 
+        self.said = False
+        """Whether something was written since the indexer last looked."""
+
     def add(self, user_id: int, listener: Listener) -> None:
         """The connection is this user's."""
         self._of[user_id] = (*self.of(user_id), listener)
@@ -119,10 +122,10 @@ class Hub:
         if (members := self._members.get(conversation_id)) is not None:
             members.difference_update(user_ids)
 
-    def audience(self, conversation_id: int) -> list[int]:
+    def audience(self, conversation_id: int) -> set[int]:
         """The members of a group who are online. Raises KeyError for a group whose members are not known."""
         self._members.move_to_end(conversation_id)
-        return [user_id for user_id in self._members[conversation_id] if user_id in self._of]
+        return self._members[conversation_id] & self._of.keys()  # walks the smaller of the two
 
     def forget(self) -> None:
         """Forget the groups in which nothing has happened for longest, past a bound. Not while anything is written."""

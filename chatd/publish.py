@@ -29,6 +29,8 @@ def publish(hub: Hub, ctx: Context, asker: Listener | None) -> None:
             hub.leave(emitted.conversation_id, emitted.leave)
         if type(emitted.data) in PARTING:
             hub.partings += 1
+    if ctx.emitted:
+        hub.said = True
 
 
 def _tell(hub: Hub, emitted: Emitted, asker: Listener | None) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sqlite3
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
@@ -17,9 +18,14 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.frames import Frame, Opcode
 
+from chatd import fulltext
 from chatd.app import Daemon
 from chatd.config import Accounts, Config, Database, Presence, Rates, Server
+from chatd.context import Context
+from chatd.db.sqlite import SqliteTransaction, drive
+from chatd.hub import Hub
 from chatd.limits import Rate
+from chatd.session import NOBODY
 
 PASSWORD = "correct horse"
 OFF = Rate(per_second=0.0, burst=1)
@@ -152,6 +158,15 @@ async def befriend(one: Person, other: Person, *, username: str) -> int:
     await other.events()
     conversation_id: int = accepted["conversation_id"]
     return conversation_id
+
+
+def index_all(connection: sqlite3.Connection) -> None:
+    """Have the full-text index know everything, as a daemon does after a while."""
+    with contextlib.closing(connection.cursor()) as cursor:
+        ctx = Context(SqliteTransaction(cursor), Config(), NOBODY, 0, Hub())
+        drive(fulltext.begin(ctx))
+        while drive(fulltext.index_next(ctx, 100)):
+            pass
 
 
 ROOT = Path(__file__).parent.parent

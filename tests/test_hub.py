@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from chatd.hub import Hub
+from chatd.hub import TYPING_AGAIN, Hub
+from chatd.presence import OFFLINE, Choice, Shown
 from chatd.session import Identity, Session
 from chatd.wire import Outgoing
 
-ADA, BOB = 1, 2
+ADA, BOB, CHEN = 1, 2, 3
 
 
 class Ear:
     """A live connection that does nothing but be there."""
 
-    def __init__(self, user_id: int, session_id: int = 1) -> None:
+    def __init__(self, user_id: int, session_id: int = 1, choice: Choice | None = None) -> None:
         self.session = Session()
+        self.session.choice = choice or self.session.choice
         self.session.authenticated(Identity(user_id=user_id, username="", session_id=session_id), "en")
 
     def hear(self, outgoing: Outgoing) -> None: ...
@@ -124,9 +126,9 @@ def test_a_groups_audience_is_its_members_who_are_there() -> None:
     hub.add(ADA, Ear(ADA))
     hub.learn(GROUP, [ADA, BOB])
     assert hub.knows(GROUP)
-    assert hub.audience(GROUP) == [ADA]
+    assert hub.audience(GROUP) == {ADA}
     hub.add(BOB, Ear(BOB))
-    assert sorted(hub.audience(GROUP)) == [ADA, BOB]
+    assert hub.audience(GROUP) == {ADA, BOB}
 
 
 def test_what_is_known_of_a_group_is_newer_than_what_was_read() -> None:
@@ -135,9 +137,9 @@ def test_what_is_known_of_a_group_is_newer_than_what_was_read() -> None:
     hub.learn(GROUP, [ADA, BOB])
     hub.leave(GROUP, [BOB])
     hub.learn(GROUP, [ADA, BOB])
-    assert hub.audience(GROUP) == []
+    assert hub.audience(GROUP) == set()
     hub.enter(GROUP, [BOB])
-    assert hub.audience(GROUP) == [BOB]
+    assert hub.audience(GROUP) == {BOB}
 
 
 def test_changes_of_a_group_of_which_nothing_is_known_need_not_be_kept() -> None:
@@ -165,3 +167,136 @@ def test_who_is_online() -> None:
     assert hub.is_online(ADA)
     hub.remove(ADA, phone)
     assert not hub.is_online(ADA)
+
+
+# Presence
+
+
+def test_who_is_not_there_is_shown_offline() -> None:
+    assert Hub().shown(ADA) == OFFLINE
+
+
+def test_a_user_is_shown_as_the_devices_show_taken_together() -> None:
+    hub = Hub()
+    hub.add(ADA, Ear(ADA, choice=Choice("away", "back at two")))
+    assert hub.shown(ADA) == Shown("away", "back at two")
+    phone = Ear(ADA, choice=Choice("dnd", "busy"))
+    hub.add(ADA, phone)
+    hub.add(BOB, Ear(BOB, choice=Choice("invisible")))
+    assert hub.shown(ADA) == Shown("dnd", "busy")
+    assert hub.shown(BOB) == OFFLINE
+    phone.session.choice = Choice("invisible")
+    assert hub.shown(ADA) == OFFLINE
+    hub.remove(ADA, phone)
+    assert hub.shown(ADA) == Shown("away", "back at two")
+
+
+def test_of_equal_devices_the_one_that_came_last_is_shown() -> None:
+    hub = Hub()
+    hub.add(ADA, Ear(ADA, choice=Choice("online", "one")))
+    hub.add(ADA, Ear(ADA, choice=Choice("online", "two")))
+    assert hub.shown(ADA) == Shown("online", "two")
+
+
+def test_nobody_has_moved_at_first() -> None:
+    assert list(Hub().moved) == []
+
+
+def test_who_comes_goes_or_chooses_something_has_moved() -> None:
+    hub, bobs, chens = Hub(), Ear(BOB), Ear(CHEN)
+    hub.add(BOB, bobs)
+    hub.add(CHEN, chens)
+    hub.moved = {}
+    hub.chose(ADA)
+    assert list(hub.moved) == [ADA]
+    hub.remove(CHEN, chens)
+    assert list(hub.moved) == [ADA, CHEN]
+    hub.add(BOB, Ear(BOB))
+    assert list(hub.moved) == [ADA, CHEN, BOB]
+
+
+def test_who_moves_twice_is_named_once_in_the_first_place() -> None:
+    hub, phone = Hub(), Ear(ADA)
+    hub.add(ADA, phone)
+    hub.add(BOB, Ear(BOB))
+    hub.chose(ADA)
+    hub.remove(ADA, phone)
+    assert list(hub.moved) == [ADA, BOB]
+
+
+def test_whose_other_device_goes_has_moved_too() -> None:
+    hub, phone, laptop = Hub(), Ear(ADA), Ear(ADA)
+    hub.add(ADA, phone)
+    hub.add(ADA, laptop)
+    hub.moved = {}
+    hub.remove(ADA, phone)
+    assert list(hub.moved) == [ADA]
+
+
+def test_nobody_has_parted_at_first() -> None:
+    assert Hub().partings == 0
+
+
+# Typing
+
+NOW = 1_700_000_000_000
+
+
+def test_that_somebody_types_is_news_and_said_again_after_a_while() -> None:
+    hub = Hub()
+    assert hub.typed(ADA, GROUP, on=True, now=NOW)
+    assert not hub.typed(ADA, GROUP, on=True, now=NOW)
+    assert not hub.typed(ADA, GROUP, on=True, now=NOW + TYPING_AGAIN - 1)
+    assert hub.typed(ADA, GROUP, on=True, now=NOW + TYPING_AGAIN)
+    assert not hub.typed(ADA, GROUP, on=True, now=NOW + 2 * TYPING_AGAIN - 1)
+    assert hub.typed(ADA, GROUP, on=True, now=NOW + 2 * TYPING_AGAIN)
+
+
+def test_that_somebody_still_types_is_told_before_the_clients_forget_it() -> None:
+    assert TYPING_AGAIN == 3000  # a client forgets after six seconds, and says it every three
+
+
+def test_that_somebody_has_stopped_is_news_once() -> None:
+    hub = Hub()
+    hub.typed(ADA, GROUP, on=True, now=NOW)
+    assert hub.typed(ADA, GROUP, on=False, now=NOW)
+    assert not hub.typed(ADA, GROUP, on=False, now=NOW)
+    assert not hub.typed(ADA, GROUP, on=False, now=NOW + 2 * TYPING_AGAIN)
+
+
+def test_who_has_not_begun_has_not_stopped() -> None:
+    assert not Hub().typed(ADA, GROUP, on=False, now=NOW)
+
+
+def test_who_begins_again_is_news_at_once() -> None:
+    hub = Hub()
+    hub.typed(ADA, GROUP, on=True, now=NOW)
+    hub.typed(ADA, GROUP, on=False, now=NOW)
+    assert hub.typed(ADA, GROUP, on=True, now=NOW)
+    assert not hub.typed(ADA, GROUP, on=True, now=NOW)
+
+
+def test_that_somebody_has_stopped_is_news_however_late() -> None:
+    hub = Hub()
+    hub.typed(ADA, GROUP, on=True, now=NOW)
+    assert hub.typed(ADA, GROUP, on=False, now=NOW + 100 * TYPING_AGAIN)
+
+
+def test_who_types_where_are_kept_apart() -> None:
+    hub = Hub()
+    assert hub.typed(ADA, GROUP, on=True, now=NOW)
+    assert hub.typed(BOB, GROUP, on=True, now=NOW)
+    assert hub.typed(ADA, GROUP + 1, on=True, now=NOW)
+    assert hub.typed(ADA, GROUP, on=False, now=NOW)
+    assert not hub.typed(BOB, GROUP, on=True, now=NOW)
+
+
+def test_of_those_who_type_so_many_are_remembered() -> None:
+    hub = Hub(groups=2)
+    for user_id in (ADA, BOB):
+        hub.typed(user_id, GROUP, on=True, now=NOW)
+    assert not hub.typed(ADA, GROUP, on=True, now=NOW + 1)  # still there, and the latest now
+    hub.typed(CHEN, GROUP, on=True, now=NOW)
+    assert not hub.typed(ADA, GROUP, on=True, now=NOW + 1)
+    assert not hub.typed(CHEN, GROUP, on=True, now=NOW + 1)
+    assert hub.typed(BOB, GROUP, on=True, now=NOW + 1)  # forgotten: the longest silent

@@ -26,6 +26,7 @@ PURE = {
     "chatd.hub",
     "chatd.follower",
     "chatd.db.query",
+    "chatd.words",
 }
 
 OUTSIDE_WORLD = {"asyncio", "time", "random", "secrets", "socket", "threading", "logging", "os"}

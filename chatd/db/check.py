@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chatd.context import Transaction
-from chatd.db.query import Query, query
+from chatd.db.query import Query, by_dialect, query
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,29 @@ RULES = (
             LEFT JOIN entries m ON m.conversation_id = d.conversation_id AND m.seq = d.seq AND m.event = 'message'
             WHERE m.id IS NULL
             """
+        ),
+    ),
+    Rule(
+        "the full-text index has each message up to where it knows them, once, and none that was recalled",
+        by_dialect(
+            sqlite="""/* check.indexed */
+            SELECT c.id FROM conversations c
+            WHERE (SELECT COUNT(*) FROM search WHERE search MATCH '"§' || c.id || '"') <> (
+                SELECT COUNT(*) FROM entries e
+                WHERE e.conversation_id = c.id AND e.event = 'message' AND e.kind <> 'encrypted'
+                  AND e.recalled_at IS NULL
+                  AND e.id <= COALESCE((SELECT CAST(value AS BIGINT) FROM meta WHERE name = 'indexed'), 0)
+            )
+            """,
+            postgres="""/* check.indexed */
+            SELECT c.id FROM conversations c
+            WHERE (SELECT COUNT(*) FROM search WHERE tokens @@ CAST('''§' || c.id || '''' AS tsquery)) <> (
+                SELECT COUNT(*) FROM entries e
+                WHERE e.conversation_id = c.id AND e.event = 'message' AND e.kind <> 'encrypted'
+                  AND e.recalled_at IS NULL
+                  AND e.id <= COALESCE((SELECT CAST(value AS BIGINT) FROM meta WHERE name = 'indexed'), 0)
+            )
+            """,
         ),
     ),
     Rule(

@@ -113,6 +113,11 @@ _TO_POSTGRES = (
     (re.compile(r"\bBLOB\b"), "BYTEA"),
     (re.compile(r"\) STRICT, WITHOUT ROWID;"), ");"),
     (re.compile(r"\) STRICT;"), ");"),
+    (
+        re.compile(r"CREATE VIRTUAL TABLE (\w+) USING fts5 \(tokens,[^)]*\);"),
+        r"CREATE TABLE \1 (id BIGINT PRIMARY KEY, tokens TSVECTOR NOT NULL); "
+        r"CREATE INDEX \1_by_tokens ON \1 USING gin (tokens);",
+    ),
 )
 
 

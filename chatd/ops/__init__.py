@@ -19,6 +19,7 @@ from chatd.ops import (
     presence,
     profiles,
     receipts,
+    search,
     sessions,
     sync,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "presence",
     "profiles",
     "receipts",
+    "search",
     "sessions",
     "sync",
 ]

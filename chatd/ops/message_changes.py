@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated, Any
 
-from chatd import events, log
+from chatd import events, fulltext, log
 from chatd.access import RANKS, OfMessage, Role, Target
 from chatd.context import Context
 from chatd.db.query import query
@@ -130,6 +130,7 @@ async def recall(ctx: Context, request: Recall, at: Target) -> Done:
     if message["recalled_at"] is not None:
         return Done()
     where = {"conversation_id": at.at.conversation_id, "seq": message["seq"]}
+    await fulltext.forget(ctx, message)
     await ctx.db.run(ERASE, now=ctx.now, **where)
     for statement in (ERASE_EDITS, FORGET_REACTIONS, UNPIN):
         await ctx.db.run(statement, **where)

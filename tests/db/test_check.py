@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from chatd.db.check import RULES, violations
 from chatd.db.sqlite import SqliteTransaction, drive
-from tests.support import Person, befriend, config_for, running
+from tests.support import Person, befriend, config_for, index_all, running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -52,6 +52,9 @@ async def written(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pat
         await bob.data("send", to_user="bob", content="see above", reply_to=said[0])
         for person in (ada, bob, mallory):
             await person.close()
+    with contextlib.closing(sqlite3.connect(folder / "chatd.db", isolation_level=None)) as connection:
+        connection.row_factory = sqlite3.Row
+        index_all(connection)
     yield folder / "chatd.db"
 
 
@@ -167,6 +170,8 @@ CORRUPTIONS = [
     ("check.marks", "somebody else's reaction", "UPDATE reactions SET user_id = 1", 2),
     ("check.marks", "a pin to no message", "UPDATE pins SET seq = 1", 2),
     ("check.marks", "a deletion of no message", "UPDATE deletions SET seq = 1", 2),
+    ("check.indexed", "it knows more than it should", "UPDATE meta SET value = '0' WHERE name = 'indexed'", 2),
+    ("check.indexed", "a message is not in it", f"UPDATE entries SET recalled_at = NULL {RECALLED}", 2),
     ("check.friends", "one direction is lost", "DELETE FROM friends WHERE user_id = 2", 1),
     ("check.friends", "the other direction is lost", "DELETE FROM friends WHERE user_id = 1", 2),
     ("check.friends_talk", "no conversation", "UPDATE conversations SET low_id = 3 WHERE id = 4", 1),
@@ -251,4 +256,4 @@ def test_a_rule_is_told_with_its_first_ten_ids_and_how_many_there_are(database: 
 def test_what_is_wrong_is_told_in_the_order_of_the_rules(database: sqlite3.Connection) -> None:
     database.execute("DELETE FROM friends WHERE user_id = 2")
     database.execute("DELETE FROM entries WHERE conversation_id = 4 AND seq = 2")
-    assert list(found(database)) == ["check.holes", "check.friends"]
+    assert list(found(database)) == ["check.holes", "check.indexed", "check.friends"]

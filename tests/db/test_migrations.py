@@ -81,9 +81,12 @@ def meta(path: Path) -> dict[str, str]:
 
 
 def dump(path: Path) -> list[str]:
-    """Everything in the database, as SQL."""
+    """Everything in the database: its schema, and each table's rows but a virtual one's, which others hold."""
     with opened(path) as connection:
-        return list(connection.iterdump())
+        schema = connection.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY name").fetchall()
+        tables = [name for kind, name, sql in schema if kind == "table" and not sql.startswith("CREATE VIRTUAL")]
+        held = [(name, connection.execute(f'SELECT * FROM "{name}"').fetchall()) for name in tables]
+    return [repr(one) for one in (*schema, *held)]
 
 
 def schema_of(path: Path) -> list[tuple[str, str, str, str | None]]:
