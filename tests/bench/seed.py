@@ -1,4 +1,4 @@
-"""Databases to begin with: users, friendships and messages written straight into a new database file.
+"""Databases to begin with: users, friendships, groups and messages written straight into a new database file.
 
 What is written here passes `chatd check`; a test holds that.
 """
@@ -14,7 +14,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from chatd import config
+import orjson
+
+from chatd import config, events
 from chatd.client import new_client_id
 from chatd.db import migrations
 from tests.bench.names import token_of
@@ -24,6 +26,8 @@ AGO = 24 * 60 * 60 * 1000
 """How old everything is, in milliseconds: nothing of it is news."""
 
 _TEXT = "x" * 92
+_TOGETHER = 200
+"""How many are added to a group at a time."""
 
 
 class Seed:
@@ -82,6 +86,49 @@ class Seed:
         )
         return int(row[0])
 
+    def group(self, names: Sequence[str]) -> int:
+        """Make a group: the first made it and owns it, and has added the others. Returns its conversation's id."""
+        owner, *others = (events.Person(user_id=self._users[name], username=name) for name in names)
+        lots = [tuple(others[first : first + _TOGETHER]) for first in range(0, len(others), _TOGETHER)]
+        by_user_id, by_username = owner.user_id, owner.username
+        log: list[events.Group | events.Member] = [
+            events.Group("created", by_user_id, by_username, title="Everybody", notice="", joining="invite"),
+            *(events.Member("added", lot, by_user_id, by_username) for lot in lots),
+        ]
+        (conversation_id,) = self._connection.execute(
+            """
+            INSERT INTO conversations (kind, last_seq, last_at, created_at)
+            VALUES ('group', ?, ?, ?) RETURNING id
+            """,
+            (len(log), self._then, self._then),
+        ).fetchone()
+        self._connection.execute(
+            """
+            INSERT INTO groups (conversation_id, title, title_key, joining, member_count)
+            VALUES (?, 'Everybody', 'everybody', 'invite', ?)
+            """,
+            (conversation_id, len(names)),
+        )
+        self._connection.executemany(
+            "INSERT INTO entries (conversation_id, seq, event, user_id, data, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (conversation_id, seq, events.NAMES[type(event)], by_user_id, orjson.dumps(event).decode(), self._then)
+                for seq, event in enumerate(log, 1)
+            ],
+        )
+        self._connection.executemany(
+            """
+            INSERT INTO members (conversation_id, user_id, role, from_seq, read_seq, delivered_seq, joined_at, moved_at)
+            VALUES (?1, ?2, ?3, ?4, ?4 - 1, ?4 - 1, ?5, ?5)
+            """,
+            [
+                (conversation_id, user.user_id, role, seq, self._then)
+                for seq, (role, lot) in enumerate([("owner", (owner,)), *(("member", lot) for lot in lots)], 1)
+                for user in lot
+            ],
+        )
+        return int(conversation_id)
+
     def messages(self, conversation_ids: Sequence[int], count: int, *, remembered: bool) -> None:
         """Write `count` messages in all, in turn into these conversations and by each of their members.
 
@@ -121,8 +168,8 @@ class Seed:
         self._connection.execute(
             """
             UPDATE conversations SET (last_seq, last_message_seq) =
-                (SELECT COALESCE(MAX(e.seq), 0), COALESCE(MAX(e.seq), 0) FROM entries e
-                 WHERE e.conversation_id = conversations.id)
+                (SELECT COALESCE(MAX(e.seq), 0), COALESCE(MAX(e.seq) FILTER (WHERE e.event = 'message'), 0)
+                 FROM entries e WHERE e.conversation_id = conversations.id)
             """
         )
         self._connection.execute(

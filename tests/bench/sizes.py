@@ -15,7 +15,9 @@ class Sizes:
     pairs: int
     pairs_messages: int
     light_seconds: float
-    fanout_devices: tuple[int, ...]
+    group_members: int
+    fanout_online: tuple[int, ...]
+    """How many members of the group are, the one who writes among them."""
     fanout_deliveries: int
     idle_connections: int
     idle_seconds: float
@@ -38,7 +40,8 @@ FULL = Sizes(
     pairs=50,
     pairs_messages=60_000,
     light_seconds=10.0,
-    fanout_devices=(200, 1_000),
+    group_members=2_000,
+    fanout_online=(200, 1_000),
     fanout_deliveries=100_000,
     idle_connections=5_000,
     idle_seconds=30.0,
@@ -60,7 +63,8 @@ QUICK = Sizes(
     pairs=50,
     pairs_messages=10_000,
     light_seconds=2.0,
-    fanout_devices=(200,),
+    group_members=2_000,
+    fanout_online=(200,),
     fanout_deliveries=20_000,
     idle_connections=2_000,
     idle_seconds=12.0,
@@ -82,7 +86,8 @@ TINY = Sizes(
     pairs=2,
     pairs_messages=80,
     light_seconds=0.2,
-    fanout_devices=(5,),
+    group_members=10,
+    fanout_online=(5,),
     fanout_deliveries=50,
     idle_connections=10,
     idle_seconds=0.5,

@@ -42,12 +42,15 @@ class Spent:
         return self.messages / self.seconds
 
 
-def send_frame(number: int, *, to_user: str) -> bytes:
-    """A message of 100 bytes with a client_id of this moment, as chatd's own client sends them."""
+def send_frame(number: int, **to: str | int) -> bytes:
+    """A message of 100 bytes, `to_user` or to a `conversation_id`.
+
+    Its client_id is of this moment, as those of chatd's own client.
+    """
     request = {
         "type": "send",
         "id": number,
-        "to_user": to_user,
+        **to,
         "content": text(number),
         "client_id": new_client_id(),
     }

@@ -16,8 +16,10 @@ from tests.bench.__main__ import SCENARIOS, measure, parser
 from tests.bench.bench import Bench
 from tests.bench.figures import Broken, Figure, at_least, at_most, below, percentile
 from tests.bench.ledger import Ledger, holes, number_in, text
+from tests.bench.load import Client
 from tests.bench.names import pairs, token_of, username_of
 from tests.bench.process import Cores, check
+from tests.bench.scenarios.crowd import Audience
 from tests.bench.seed import NAME, seeding
 from tests.bench.sizes import TINY
 
@@ -60,18 +62,55 @@ async def test_a_scenario_that_breaks_is_a_failure_of_the_run(bench: Bench, monk
 
 
 async def test_a_seeded_database_passes_the_check(tmp_path: Path) -> None:
-    people = pairs(2)
+    people = pairs(101)  # in a group they are added in more than one go
+    names = [name for pair in people for name in pair]
     with seeding(tmp_path) as seed:
-        seed.users([name for pair in people for name in pair])
-        seed.messages(seed.friends(people), 20, remembered=True)
+        seed.users(names)
+        seed.group(names)
+        seed.messages(seed.friends(people), 202, remembered=True)
     await check(tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / NAME)) as connection:
-        assert connection.execute("SELECT COUNT(*) FROM requests").fetchone() == (20,)
+        assert connection.execute("SELECT COUNT(*) FROM requests").fetchone() == (202,)
         connection.execute("DELETE FROM entries WHERE seq = 2")
-        assert len(holes(connection)) == 2
+        assert len(holes(connection)) == 102
         connection.commit()
     with pytest.raises(Broken, match="without a hole"):
         await check(tmp_path)
+
+
+# The members of a group who are online
+
+
+class _Silent(Client):
+    def send(self, frame: bytes) -> None:
+        """Nobody is there."""
+
+
+def _frame(index: int, number: int) -> bytes:
+    """What tells one of them of a message: the first, who wrote it, by the reply."""
+    if index == 0:
+        return orjson.dumps({"type": "reply", "id": number, "success": True})
+    return orjson.dumps({"type": "event", "event": "message", "data": {"content": text(number)}})
+
+
+@pytest.mark.parametrize(
+    ("frame", "problem"),
+    [
+        (_frame(1, 1), None),
+        (_frame(1, 0), "instead of message 1, client 1 got"),
+        (_frame(1, 2), "instead of message 1, client 1 got"),
+        (_frame(0, 1), "instead of message 1, client 1 got"),
+    ],
+)
+async def test_everybody_hears_every_message_once_and_in_order(frame: bytes, problem: str | None) -> None:
+    clients = [_Silent(), _Silent()]
+    audience = Audience(clients, conversation_id=1, messages=2, window=8)
+    for index, number in ((0, 0), (1, 0), (0, 1)):
+        clients[index].hear(_frame(index, number))
+    with pytest.raises(Broken, match=problem) if problem else contextlib.nullcontext():
+        clients[1].hear(frame)
+    if problem is None:
+        await audience.tell()
 
 
 # The ledger

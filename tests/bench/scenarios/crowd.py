@@ -31,16 +31,17 @@ WINDOWS = (1, 8)
 # fanout
 
 
-class _Audience:
-    """One sender and many members. `window` messages are under way at most: sent, and not yet heard by everybody.
+class Audience:
+    """The members of a group who are online, of whom the first writes.
 
-    With a window of one nothing can be coalesced, and each delivery costs the server a system call.
+    `window` messages are under way at most: sent, and not yet heard by everybody. With a window of one nothing can be
+    coalesced, and each delivery costs the server a system call.
     """
 
-    def __init__(self, clients: Sequence[Client], *, to_user: str, messages: int, window: int) -> None:
+    def __init__(self, clients: Sequence[Client], *, conversation_id: int, messages: int, window: int) -> None:
         self._clients = clients
         self._window = window
-        self._to_user = to_user
+        self._conversation_id = conversation_id
         self._messages = messages
         self._sent = 0
         self._missing = [len(clients)] * messages
@@ -59,8 +60,10 @@ class _Audience:
         frame = orjson.loads(payload)
         if frame["type"] == "reply":
             number = frame["id"] if frame["success"] and not index else None
+        elif frame["event"] == "message":
+            number = number_in(frame["data"]["content"]) if index else None
         else:
-            number = number_in(frame["data"]["content"]) if frame["event"] == "message" and index else None
+            return  # who comes and goes is told in small groups
         if number != self._heard[index]:
             raise Broken(f"instead of message {self._heard[index]}, client {index} got {payload[:200]!r}")
         self._heard[index] += 1
@@ -72,7 +75,7 @@ class _Audience:
 
     def _next(self) -> None:
         if self._sent < self._messages:
-            self._clients[0].send(send_frame(self._sent, to_user=self._to_user))
+            self._clients[0].send(send_frame(self._sent, conversation_id=self._conversation_id))
             self._sent += 1
 
     async def tell(self) -> None:
@@ -83,36 +86,42 @@ class _Audience:
             raise Broken(f"{sum(self._missing)} deliveries did not arrive")
 
 
-async def _fan_out(server: Server, *, devices: int, deliveries: int, window: int) -> tuple[float, float]:
+async def _fan_out(
+    server: Server, names: Sequence[str], *, conversation_id: int, deliveries: int, window: int
+) -> tuple[float, float]:
     """Microseconds of CPU for each delivery, and deliveries a second."""
-    messages = deliveries // devices
-    async with users(server.url, ["ann"] * (devices + 1)) as clients:
-        audience = _Audience(clients, to_user="ann", messages=messages, window=window)
+    others = len(names) - 1
+    messages = deliveries // others
+    async with users(server.url, names) as clients:
+        audience = Audience(clients, conversation_id=conversation_id, messages=messages, window=window)
         cpu, begun = server.cpu(), time.perf_counter()
         await audience.tell()
         seconds = time.perf_counter() - begun
-        return server.cpu_since(cpu) / (messages * devices) * 1e6, messages * devices / seconds
+        return server.cpu_since(cpu) / (messages * others) * 1e6, messages * others / seconds
 
 
 async def measure_fanout(bench: Bench) -> list[Figure]:
-    """One sender and many devices: notes to self, until there are groups."""
+    """A large group, some of whose members are online, and one of those writes."""
+    members = [f"ann{number:04}" for number in range(bench.sizes.group_members)]
     with seeding(bench.folder("seed")) as seeded:
-        seeded.users(["ann"])
+        seeded.users(members)
+        group = seeded.group(members)
     found = []
-    for devices, window in itertools.product(bench.sizes.fanout_devices, WINDOWS):
-        what = f"{devices} devices, {window} at a time"
+    for count, window in itertools.product(bench.sizes.fanout_online, WINDOWS):
+        online = members[:: len(members) // count]
+        what = f"{count:,} of {len(members):,} online, {window} at a time"
         ours: list[tuple[float, float]] = []
         theirs: list[tuple[float, float]] = []
-        size = {"devices": devices, "deliveries": bench.sizes.fanout_deliveries, "window": window}
-        limits = {"connections_per_user": MANY, "connections_per_address": MANY}
+        size = {"conversation_id": group, "deliveries": bench.sizes.fanout_deliveries, "window": window}
+        limits = {"connections_per_address": MANY}
         for run in range(bench.sizes.runs):
             bench.say(f"fanout: {what}, run {run + 1} of {bench.sizes.runs}")
             folder = copied(bench.path("seed"), bench.folder("run"))
             async with daemon(folder, cores=bench.cores, server=limits) as server:
-                ours.append(await _fan_out(server, **size))
+                ours.append(await _fan_out(server, online, **size))
             bench.say(f"fanout: broadcast, {what}, run {run + 1} of {bench.sizes.runs}")
             async with yardstick("broadcast", bench.folder("broadcast"), cores=bench.cores) as server:
-                theirs.append(await _fan_out(server, **size))
+                theirs.append(await _fan_out(server, online, **size))
         each = ratios([run[0] for run in ours], [run[0] for run in theirs])
         found.append(Figure("fanout", f"{what}: CPU, broadcast = 1", "×", each, at_most(0.5)))
         for who, runs in (("chatd", ours), ("broadcast", theirs)):
