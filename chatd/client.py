@@ -8,6 +8,7 @@
 
 There is a method for every op, made from the registry: it takes the op's fields as keywords and returns its reply.
 A program on top sees every event once and in order, and a changing op is done once, however often the daemon dies.
+What has come is acknowledged by itself (`delivered`), what was read by `mark_read`: at most once a second each.
 """
 
 from __future__ import annotations
@@ -17,11 +18,8 @@ import contextlib
 import inspect
 import itertools
 import random
-import secrets
-import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -31,64 +29,14 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.frames import CloseCode
 
 from chatd import ops
-from chatd.errors import BY_CODE, BadToken, ChatError
+from chatd.acknowledge import Acknowledger, Pointer
+from chatd.errors import BadToken, ChatError
 from chatd.follower import Follower
 from chatd.op import REGISTRY, Op
 from chatd.peer import SESSION_ENDED
+from chatd.requests import Event, Pending, Refused, error_of, new_client_id
 
-__all__ = ["Client", "Event", "Refused", "ops"]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened; `data` is as the reference of the protocol describes it.
-
-    The client adds one event of its own, `lost`: the server has been restored from a backup, and what was known of
-    this conversation no longer holds. `seq` is None for `receipt`.
-    """
-
-    event: str
-    conversation_id: int
-    seq: int | None
-    data: dict[str, Any]
-
-
-class Refused(Exception):
-    """The daemon answered with an error this client does not know. `code` and the message are the daemon's."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-def _error(reply: dict[str, Any]) -> Exception:
-    told = reply["error"]
-    known = BY_CODE.get(told["code"])
-    if known is None:
-        return Refused(told["code"], reply["message"])
-    error = known(field=told["field"], retry_after_ms=told["retry_after_ms"])
-    error.told = reply["message"]
-    return error
-
-
-def new_client_id() -> str:
-    """A client_id that nobody else has: milliseconds since the epoch, then randomness, in hexadecimal.
-
-    As in UUIDv7 (RFC 9562, section 5.7) ids of the same moment lie side by side in an index, which is cheaper to keep.
-    """
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
-
-
-class _Pending:
-    """A request that has no reply yet."""
-
-    __slots__ = ("frame", "op", "reply", "sent")
-
-    def __init__(self, op: Op, frame: dict[str, Any]) -> None:
-        self.op = op
-        self.frame = frame
-        self.reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self.sent = False
+__all__ = ["Client", "Event", "Refused", "new_client_id", "ops"]
 
 
 _REMEMBERED = 10_000
@@ -115,16 +63,21 @@ class Client:
         since: str | None = None,
         epoch: str | None = None,
         backoff: tuple[float, float] = (0.1, 10.0),
+        acknowledge: bool = True,
     ) -> None:
         self.url = url
         self.token = token
         self.since = since
         self.epoch = epoch
         self._backoff = backoff
+        self._acknowledge = acknowledge
+        self._acknowledger = Acknowledger(self._tell)
+        self._telling: asyncio.Task[None] | None = None
+        self._user_id = 0
         self._follower: Follower[Event] = Follower(cursors)
         self._events: asyncio.Queue[Event | BaseException] = asyncio.Queue()
         self._ids = itertools.count(1)
-        self._pending: dict[int, _Pending] = {}
+        self._pending: dict[int, Pending] = {}
         self._mine: OrderedDict[str, None] = OrderedDict()
         self._socket: ClientConnection | None = None
         self._sending = False
@@ -142,6 +95,7 @@ class Client:
 
     async def __aenter__(self) -> Self:
         self._runner = asyncio.create_task(self._run())
+        self._telling = asyncio.create_task(self._acknowledger.run())
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -150,7 +104,7 @@ class Client:
     async def close(self) -> None:
         """End the connection; requests without a reply raise `ConnectionError`, the events end."""
         self._end(ConnectionError("the client was closed"))
-        for task in (self._runner, self._catching_up):
+        for task in (self._telling, self._runner, self._catching_up):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
@@ -176,21 +130,35 @@ class Client:
         if op.takes_client_id:
             frame.setdefault("client_id", new_client_id())
             self._remember(frame["client_id"])
-        pending = self._pending[frame["id"]] = _Pending(op, frame)
+        reply = await self._request(op, frame)
+        return msgspec.convert(reply["data"], op.reply)
+
+    def mark_read(self, conversation_id: int, seq: int) -> None:
+        """Have the server told, now or within a second, that everything up to `seq` was read."""
+        self._acknowledger.note("read", conversation_id, seq)
+
+    async def _tell(self, pointer: Pointer, conversation_id: int, seq: int) -> None:
+        # Without a client_id: a pointer that is told twice is where it was, and its answer need not be kept for ever.
+        frame = {"type": pointer, "id": next(self._ids), "conversation_id": conversation_id, "seq": seq}
+        with contextlib.suppress(ChatError):  # the next one says it again
+            await self._request(REGISTRY[pointer], frame)
+
+    async def _request(self, op: Op, frame: dict[str, Any]) -> dict[str, Any]:
+        """Send a request, again and again until it is answered. Returns the reply."""
+        pending = self._pending[frame["id"]] = Pending(op, frame)
         try:
             if self._sending:
                 await self._send(pending)
-            reply = await pending.reply
+            return await pending.reply
         finally:
             self._pending.pop(frame["id"], None)
-        return msgspec.convert(reply["data"], op.reply)
 
     def _remember(self, client_id: str) -> None:
         self._mine[client_id] = None
         if len(self._mine) > _REMEMBERED:
             self._mine.popitem(last=False)
 
-    async def _send(self, pending: _Pending) -> None:
+    async def _send(self, pending: Pending) -> None:
         pending.sent = True
         socket = self._socket
         if socket is not None:
@@ -269,9 +237,11 @@ class Client:
         if pending is None or pending.reply.done():
             return
         if not frame["success"]:
-            pending.reply.set_exception(_error(frame))
+            pending.reply.set_exception(error_of(frame))
             return
         data = frame["data"]
+        if frame["op"] in ("signup", "login", "auth"):
+            self._user_id = data["user_id"]
         if frame["op"] in ("signup", "login"):
             self.token = data["token"]
             self._catch_up(authenticate=False)
@@ -286,7 +256,7 @@ class Client:
 
     def _heard(self, frame: dict[str, Any]) -> None:
         event = Event(frame["event"], frame["conversation_id"], frame["seq"], frame["data"])
-        if event.seq is None:
+        if event.conversation_id is None or event.seq is None:
             self._events.put_nowait(event)
             return
         mine = event.event == "message" and event.data["client_id"] in self._mine
@@ -297,9 +267,15 @@ class Client:
         for event in events:
             if event.event == "conversation":
                 self._follower.cursors.setdefault(event.data["opened_id"], event.data["from_seq"] - 1)
+            elif event.event == "message" and event.data["from_user_id"] != self._user_id:
+                self._received(event)
             self._events.put_nowait(event)
         if self._follower.has_hole and self._live and self._catching_up is None:
             self._catch_up(authenticate=False)
+
+    def _received(self, event: Event) -> None:
+        if self._acknowledge and event.conversation_id is not None and event.seq is not None:
+            self._acknowledger.note("delivered", event.conversation_id, event.seq)
 
     # Catching up
 
@@ -340,7 +316,7 @@ class Client:
     async def _ask(self, name: str, **fields: Any) -> Any:
         """Ask for an op outside the queue of requests."""
         frame = {"type": name, "id": next(self._ids), **fields}
-        pending = self._pending[frame["id"]] = _Pending(REGISTRY[name], frame)
+        pending = self._pending[frame["id"]] = Pending(REGISTRY[name], frame)
         try:
             await self._send(pending)
             return (await pending.reply)["data"]

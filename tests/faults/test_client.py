@@ -8,6 +8,7 @@ import inspect
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -280,3 +281,34 @@ async def test_bots_that_answer_each_other_through_kills_count_without_a_slip(pr
     evens, odds = await asyncio.wait_for(asyncio.gather(first, second), 30)
     assert evens == list(range(2, goal + 1, 2))
     assert odds == list(range(1, goal, 2))
+
+
+async def test_what_has_come_is_acknowledged_by_itself_and_seldom(url: str) -> None:
+    ada, bob = await Person.named(url, "ada"), await Person.named(url, "bob")
+    conversation_id = await befriend(ada, bob, username="bob")
+    async with Client(url, token=bob.token) as client:
+        await client.connected.wait()
+        ada.say_at_once({"type": "send", "to_user": "bob", "content": str(number)} for number in range(1, 101))
+        receipts: list[dict[str, Any]] = []
+        while not receipts or receipts[-1]["data"]["delivered_seq"] < 100:
+            frame = await ada.next()
+            if frame["type"] == "event":
+                receipts.append(frame)
+        assert len(receipts) <= 5, "one at once, then one a second"
+        assert [frame["data"]["read_seq"] for frame in receipts] == [0] * len(receipts)
+        client.mark_read(conversation_id, 99)
+        while receipts[-1]["data"]["read_seq"] < 99:
+            receipts.append(await ada.next())
+        await client.send(to_user="bob", content="a note to myself is not acknowledged")
+    assert (await ada.data("history", user="bob", limit=2))["messages"][0]["is_read"]
+
+
+async def test_a_client_may_keep_to_itself_what_has_come(url: str) -> None:
+    ada, bob = await Person.named(url, "ada"), await Person.named(url, "bob")
+    await befriend(ada, bob, username="bob")
+    async with Client(url, token=bob.token, acknowledge=False) as client:
+        await client.connected.wait()
+        await ada.data("send", to_user="bob", content="hi")
+        assert (await anext(client.events())).event == "message"
+        await client.heartbeat()
+    assert await ada.events() == []
