@@ -250,7 +250,7 @@ class Client:
             self._catch_up(authenticate=False)
         elif frame["op"] == "logout":
             self.token = None
-        elif frame["op"] == "send":
+        elif frame["op"] in ("send", "forward"):
             self._let(self._follower.offer(data["conversation_id"], data["seq"], None))
         pending.reply.set_result(frame)
 

@@ -312,3 +312,16 @@ async def test_a_client_may_keep_to_itself_what_has_come(url: str) -> None:
         assert (await anext(client.events())).event == "message"
         await client.heartbeat()
     assert await ada.events() == []
+
+
+async def test_what_the_client_passes_on_leaves_no_hole(url: str) -> None:
+    ada, bob = await Person.named(url, "ada"), await Person.named(url, "bob")
+    conversation_id = await befriend(ada, bob, username="bob")
+    sent = await ada.data("send", to_user="bob", content="hi")
+    async with Client(url, token=bob.token, cursors={conversation_id: 0}) as client:
+        events = client.events()
+        assert (await anext(events)).data["content"] == "hi"
+        passed = await client.forward(message_id=sent["message_id"], to_user="ada")
+        assert client.cursors[conversation_id] == passed.seq == 2
+        await ada.data("send", to_user="bob", content="thanks")
+        assert (await next_event(events, "message")).data["content"] == "thanks"
