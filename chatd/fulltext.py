@@ -14,6 +14,7 @@ from chatd import words
 from chatd.context import Context, Row
 from chatd.db.query import by_dialect, query
 from chatd.record import record
+from chatd.wire import MAX_ID
 from chatd.words import Term
 
 TOKENS = f"1/{unicodedata.unidata_version}"
@@ -44,20 +45,23 @@ CLEAR = by_dialect(
 )
 NEXT = query(
     """/* fulltext.next */
-    SELECT e.id, e.event, e.conversation_id, e.content AS text, t.id AS target_id,
-           COALESCE(t.seq, e.seq) AS seq, COALESCE(t.kind, e.kind) AS kind,
+    SELECT e.id, e.event, e.conversation_id, e.seq, e.content AS text, t.id AS target_id, t.seq AS target_seq,
+           COALESCE(t.kind, e.kind) AS kind,
            COALESCE(t.recalled_at, e.recalled_at) AS recalled_at
     FROM entries e
     LEFT JOIN entries t ON t.conversation_id = e.conversation_id AND t.seq = e.target_seq
     WHERE e.id > :indexed ORDER BY e.id LIMIT :most
     """
 )
-TEXT = query(
-    """/* fulltext.text */
+EDITED = query(
+    """/* fulltext.edited */
     SELECT content FROM entries
-    WHERE conversation_id = :conversation_id AND (seq = :seq OR (target_seq = :seq AND event = 'edit')) AND id <= :upto
-    ORDER BY id DESC LIMIT 1
+    WHERE conversation_id = :conversation_id AND target_seq = :seq AND event = 'edit' AND seq < :before AND id <= :upto
+    ORDER BY seq DESC LIMIT 1
     """
+)
+WRITTEN = query(
+    "/* fulltext.written */ SELECT content FROM entries WHERE conversation_id = :conversation_id AND seq = :seq"
 )
 
 
@@ -82,11 +86,12 @@ async def index_next(ctx: Context, most: int) -> bool:
     for row in rows:
         if row["event"] not in ("message", "edit") or row["recalled_at"] is not None or row["kind"] in UNSEARCHABLE:
             continue
+        message_id, conversation_id = row["id"], row["conversation_id"]
         if row["event"] == "edit":
-            before = await _text(ctx, row["conversation_id"], row["seq"], upto=row["id"] - 1)
-            await ctx.db.run(REMOVE, id=row["target_id"], tokens=_tokens(row["conversation_id"], before))
-        message_id = row["id"] if row["event"] == "message" else row["target_id"]
-        await ctx.db.run(ADD, id=message_id, tokens=_tokens(row["conversation_id"], row["text"]))
+            message_id = row["target_id"]
+            before = await _text(ctx, conversation_id, row["target_seq"], before=row["seq"])
+            await ctx.db.run(REMOVE, id=message_id, tokens=_tokens(conversation_id, before))
+        await ctx.db.run(ADD, id=message_id, tokens=_tokens(conversation_id, row["text"]))
     if rows:
         await ctx.db.run(SET_META, name="indexed", value=str(rows[-1]["id"]))
     return len(rows) == most
@@ -100,9 +105,10 @@ async def forget(ctx: Context, message: Row) -> None:
         await ctx.db.run(REMOVE, id=message["id"], tokens=_tokens(message["conversation_id"], text))
 
 
-async def _text(ctx: Context, conversation_id: int, seq: int, *, upto: int) -> str:
-    """The text that a message had when the entry `upto` was the newest."""
-    row = await ctx.db.one(TEXT, conversation_id=conversation_id, seq=seq, upto=upto)
+async def _text(ctx: Context, conversation_id: int, seq: int, *, before: int = MAX_ID, upto: int = MAX_ID) -> str:
+    """The text that a message had before the entry of the seq `before`, when that of the id `upto` was the newest."""
+    where = {"conversation_id": conversation_id, "seq": seq}
+    row = await ctx.db.one(EDITED, before=before, upto=upto, **where) or await ctx.db.one(WRITTEN, **where)
     if row is None:
         raise LookupError(f"message {seq} of conversation {conversation_id} does not exist")
     return str(row["content"])
@@ -127,6 +133,9 @@ GLANCE = 1_000
 
 FEW = 32
 """So many conversations are cheaper named than passed over."""
+
+LOOK = 1_000
+"""How many of the asker's messages are held against the terms for one answer, where most have not got them."""
 
 BEHIND = 2_000
 """How many of the newest entries, that the index does not know yet, are looked through."""
@@ -219,17 +228,19 @@ async def find(ctx: Context, terms: Sequence[Term], bounds: Bounds, *, limit: in
     unknown = await ctx.db.all(UNKNOWN, indexed=indexed, most=BEHIND, before=bounds.before, **where)
     seen = {row["id"]: row for row in unknown if bounds.conversation_id in (None, row["conversation_id"])}
     found = {message_id: row for message_id, row in seen.items() if _has(terms, row)}
-    before: int | None = bounds.before
+    start = bounds.before
+    following: int | None = None
     for match, budget in await _passes(ctx, terms, bounds, newest["id"] if newest is not None else 0):
-        if before is None or len(found) > limit:
-            break
-        rows, before = await _pass(ctx, terms, match, before, budget, limit=limit, where=where)
+        rows, following = await _pass(ctx, terms, match, start, budget, limit=limit, where=where)
         found |= {row["id"]: row for row in rows if row["id"] not in seen}
-    ids = sorted(found, reverse=True)
+        if following is None or sum(message_id >= following for message_id in found) > limit:
+            break
+        start = following
+    ids = sorted((message_id for message_id in found if message_id >= (following or 0)), reverse=True)
     if len(ids) > limit:
-        ids, before = ids[:limit], ids[limit - 1]
+        ids, following = ids[:limit], ids[limit - 1]
     is_complete = newest is None or (newest["id"] or 0) - indexed <= BEHIND
-    return Found([found[message_id] for message_id in ids], before, is_complete)
+    return Found([found[message_id] for message_id in ids], following, is_complete)
 
 
 async def _pass(
@@ -244,16 +255,16 @@ async def _pass(
 ) -> tuple[list[Row], int | None]:
     """Candidates that have the terms, more than `limit` of them if possible, and below which id there may be others."""
     found: list[Row] = []
-    last = await ctx.db.one(LAST_CANDIDATE, match=match, before=before, budget=budget)
-    end = None if last is None else int(last["id"])
-    while len(found) <= limit:
+    looked = 0
+    while len(found) <= limit and looked < LOOK:
         rows = await ctx.db.all(CANDIDATES, match=match, before=before, budget=budget, most=limit + 1, **where)
-        rows = [row for row in rows if end is None or row["id"] >= end]
         found += [row for row in rows if _has(terms, row)]
+        looked += len(rows)
         if len(rows) <= limit:
-            return found, end
+            last = await ctx.db.one(LAST_CANDIDATE, match=match, before=before, budget=budget)
+            return found, None if last is None else int(last["id"])
         before = rows[-1]["id"]
-    return found, end
+    return found, before
 
 
 def _has(terms: Sequence[Term], row: Row) -> bool:

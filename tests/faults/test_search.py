@@ -179,22 +179,74 @@ async def test_what_the_index_does_not_know_yet_is_looked_through(tmp_path: Path
     async with running(config_for(tmp_path)) as url:
         await friends(url)
     with database(tmp_path) as connection:
-        connection.executemany(
-            "INSERT INTO entries (conversation_id, seq, event, user_id, kind, content, created_at) "
-            "VALUES (3, ?, 'message', 1, 'text', ?, 0)",
-            [(seq, f"number {seq}") for seq in range(1, 3001)],
-        )
-        connection.execute("UPDATE conversations SET last_seq = 3000, last_message_seq = 3000 WHERE id = 3")
-        (oldest,) = connection.execute("SELECT MIN(id) FROM entries WHERE conversation_id = 3").fetchone()
+        oldest = written(connection, *(f"number {seq}" for seq in range(1, 3001)))
         assert looked_through(connection, "number 2999") == ([oldest + 2998], False)
         assert looked_through(connection, "number 999") == ([], False)
         index_all(connection)
         assert looked_through(connection, "number 999") == ([oldest + 998], True)
 
 
-def looked_through(connection: sqlite3.Connection, q: str) -> tuple[list[int], bool]:
-    """What ada finds, and whether that is all."""
+async def test_what_was_edited_since_stands_in_its_order(tmp_path: Path) -> None:
+    async with running(config_for(tmp_path)) as url:
+        await friends(url)
+    with database(tmp_path) as connection:
+        oldest = written(connection, *(f"rope {seq}" for seq in range(1, 51)))
+        index_all(connection)
+        connection.executemany(
+            "INSERT INTO entries (conversation_id, seq, event, user_id, target_seq, content, data, created_at) "
+            "VALUES (3, ?, 'edit', 1, ?, 'a new rope', '{}', 0)",
+            [(50 + number, number) for number in range(1, 11)],
+        )
+        connection.execute("UPDATE conversations SET last_seq = 60 WHERE id = 3")
+        assert all_pages(connection, "rope") == list(range(oldest + 49, oldest - 1, -1))
+        assert all_pages(connection, "new rope") == list(range(oldest + 9, oldest - 1, -1))
+
+
+async def test_one_answer_looks_at_so_many_messages_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(config_for(tmp_path)) as url:
+        await friends(url)
+    with database(tmp_path) as connection:
+        oldest = written(connection, "notificationx", *(f"notificationy {seq}" for seq in range(100)))
+        index_all(connection)
+        monkeypatch.setattr(fulltext, "LOOK", 30)
+        assert looked_through(connection, "notificationx") == ([], True)
+        assert all_pages(connection, "notificationx") == [oldest]
+
+
+def written(connection: sqlite3.Connection, *texts: str) -> int:
+    """Have ada write these to bob. Returns the id of the first."""
+    connection.executemany(
+        "INSERT INTO entries (conversation_id, seq, event, user_id, kind, content, created_at) "
+        "VALUES (3, ?, 'message', 1, 'text', ?, 0)",
+        enumerate(texts, 1),
+    )
+    connection.execute(
+        f"UPDATE conversations SET last_seq = {len(texts)}, last_message_seq = {len(texts)} WHERE id = 3"
+    )
+    oldest: int = connection.execute("SELECT MIN(id) FROM entries WHERE conversation_id = 3").fetchone()[0]
+    return oldest
+
+
+def find(connection: sqlite3.Connection, q: str, *, before: int) -> fulltext.Found:
+    """What ada finds."""
     with contextlib.closing(connection.cursor()) as cursor:
         ctx = Context(SqliteTransaction(cursor), Config(), Identity(1, "ada", 1), 0, Hub())
-        found = drive(fulltext.find(ctx, parse(q), fulltext.Bounds(0, MAX_ID, None, None), limit=10))
-    return [row["id"] for row in found.messages], found.is_complete
+        return drive(fulltext.find(ctx, parse(q), fulltext.Bounds(0, before, None, None), limit=10))
+
+
+def looked_through(connection: sqlite3.Connection, q: str) -> tuple[list[int], bool]:
+    """What ada finds at once, and whether the index knows all there is."""
+    result = find(connection, q, before=MAX_ID)
+    return [row["id"] for row in result.messages], result.is_complete
+
+
+def all_pages(connection: sqlite3.Connection, q: str) -> list[int]:
+    ids: list[int] = []
+    following: int | None = MAX_ID
+    while following is not None:
+        result = find(connection, q, before=following)
+        ids += [row["id"] for row in result.messages]
+        following = result.following
+    return ids
