@@ -150,3 +150,87 @@ def _heard_once_in_order(chatter: Chatter, stored: list[tuple[int, str, str]]) -
     messages = [event for event in chatter.heard if event.event == "message"]
     heard = [(event.seq, event.data["from_username"], event.data["content"]) for event in messages]
     assert heard == [entry for entry in stored if entry[1] == chatter.friend]
+
+
+Message = tuple[str, bool, bool]
+"""A message's text, whether it has a thumb up, whether it is pinned."""
+
+
+async def _rework(client: Client, done: dict[int, Message], stop: asyncio.Event) -> None:
+    """Send one message after another, change each, and write down what was acknowledged."""
+    number = 0
+    while not stop.is_set():
+        number += 1
+        text = f"message {number}"
+        message_id = (await client.send(to_user="bob", content=text)).message_id
+        done[message_id] = (text, False, False)
+        if number % 2:
+            await client.edit(message_id=message_id, content=f"{text} edited")
+            done[message_id] = (f"{text} edited", False, False)
+        if number % 3:
+            await client.react(message_id=message_id, emoji="👍")
+            done[message_id] = (done[message_id][0], True, False)
+        if number % 5 == 0:
+            await client.pin(message_id=message_id)
+            done[message_id] = (*done[message_id][:2], True)
+        if number % 7 == 0:
+            await client.recall(message_id=message_id)
+            done[message_id] = ("", False, False)
+
+
+def _replayed(events: list[Event]) -> dict[int, Message]:
+    """What a client that has heard these sees."""
+    seen: dict[int, Message] = {}
+    for event in events:
+        if event.event == "message":
+            seen[event.data["message_id"]] = (event.data["content"], False, False)
+        elif event.event in ("edit", "reaction", "pin", "recall"):
+            text, thumb, pinned = seen[event.data["message_id"]]
+            text = event.data.get("content", text)
+            now = (text, thumb or event.event == "reaction", pinned or event.event == "pin")
+            seen[event.data["message_id"]] = ("", False, False) if event.event == "recall" else now
+    return seen
+
+
+async def test_what_was_done_with_messages_is_done_once_and_heard_once(process: Process) -> None:
+    print(f"CHATD_SEED={SEED}")
+    dice = random.Random(SEED)
+    tokens = await _make_friends(process)
+    ada, bob = [Client(process.url, token=tokens[name], backoff=(0.01, 0.2)) for name in ("ada", "bob")]
+    chatter = Chatter(bob, "bob", "ada")
+    async with ada, bob:
+        listening = asyncio.create_task(chatter.listen())
+        await bob.connected.wait()
+        done: dict[int, Message] = {}
+        stop = asyncio.Event()
+        reworking = asyncio.create_task(_rework(ada, done, stop))
+        for _ in range(KILLS):
+            goal = len(done) + dice.randrange(10, 60)
+            await _until(lambda goal=goal: len(done) >= goal, [reworking])
+            await process.crash()
+        stop.set()
+        await reworking
+        cursors = await _cursors(process, tokens["bob"])
+        async with asyncio.timeout(20):
+            while any(bob.cursors.get(one, 0) < seq for one, seq in cursors.items()):
+                await bob.heartbeat()
+    await listening
+    fetched: dict[int, Message] = {}
+    person = await Person.again(process.url, tokens["bob"])
+    after = 0
+    while True:
+        page = await person.data("history", user="ada", after_seq=after, limit=200)
+        for one in page["messages"]:
+            fetched[one["id"]] = (one["content"], [r["count"] for r in one["reactions"]] == [1], one["pinned"])
+            after = one["seq"]
+        if not page["more"]:
+            break
+    assert fetched == done
+    assert _replayed(chatter.heard) == done
+
+
+async def _cursors(process: Process, token: str) -> dict[int, int]:
+    person = await Person.again(process.url, token)
+    heads = (await person.data("sync", cursors={}))["conversations"]
+    await person.close()
+    return {head["conversation_id"]: head["last_seq"] for head in heads}
