@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from chatd import events
 from chatd.config import Presence
@@ -77,14 +77,18 @@ class Announcer:
                 continue
             changes = self._told.changes(moved, shown=self._hub.shown, connected=self._hub.is_online, now=loop.time())
             for first in range(0, len(changes), PORTION):
+                portion = {change.user_id: change for change in changes[first : first + PORTION]}
                 try:
-                    await self._tell(changes[first : first + PORTION])
+                    await self._tell(portion)
                 except Exception:
                     log.exception("some were not told who is there; it goes on")
+                self._hub.moved.update(dict.fromkeys(portion))  # who is left in it is looked at again
 
-    async def _tell(self, changes: Iterable[Change]) -> None:
-        """Tell of each change who may know of it at this moment: whoever parts meanwhile is looked up again."""
-        untold = {change.user_id: change for change in changes}
+    async def _tell(self, untold: dict[int, Change]) -> None:
+        """Tell of each change who may know of it at this moment, and take it out.
+
+        Where somebody parts meanwhile it is looked up again; of who has moved on, the next tick tells.
+        """
         for _ in range(ATTEMPTS):
             partings = self._hub.partings
             names, hearers, now = await self._transactions.on_reader(_told, list(untold))
@@ -92,7 +96,11 @@ class Announcer:
             for user_id in tuple(untold):
                 if partings != self._hub.partings:
                     break
-                event = fleeting(_event(untold.pop(user_id), names[user_id], now))
+                change = untold.pop(user_id)
+                if user_id not in names or self._hub.shown(user_id) != change.shown:
+                    continue
+                self._told.told(change)
+                event = fleeting(_event(change, names[user_id], now))
                 for hearer_id in hearers[user_id]:
                     for listener in self._hub.of(hearer_id):
                         listener.glimpse(event)

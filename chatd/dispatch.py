@@ -25,6 +25,7 @@ from chatd.limits import Backoff, Buckets
 from chatd.op import REGISTRY, Function, Op, Rate
 from chatd.passwords import Passwords, is_hash
 from chatd.peer import BAD_PAYLOAD, SESSION_ENDED, Peer
+from chatd.presence import Choice
 from chatd.publish import publish
 from chatd.session import Identity, State
 from chatd.sessions import went_away
@@ -189,14 +190,16 @@ class Dispatcher:
     def _finish(self, call: Call) -> None:
         """What came of a call that had to wait; then what waited for it."""
         peer, error = call.peer, call.error
-        if error is None:
-            self._succeed(call, call.result)
-        elif isinstance(error, Replayed):
-            self._repeat(call, error)
-        else:
-            self._fail(call, error)
-        if peer.waiting is not None or peer.backlog:
-            self.advance(peer)
+        try:
+            if error is None:
+                self._succeed(call, call.result)
+            elif isinstance(error, Replayed):
+                self._repeat(call, error)
+            else:
+                self._fail(call, error)
+        finally:
+            if peer.waiting is not None or peer.backlog:
+                self.advance(peer)
 
     def _succeed(self, call: Call, data: Any) -> None:
         peer, op, ctx = call.peer, call.op, call.context
@@ -211,13 +214,21 @@ class Dispatcher:
             if ctx.speaks is not None:
                 peer.session.lang = ctx.speaks
             if ctx.shows is not None:
-                peer.session.choice = ctx.shows
-                self._hub.chose(peer.session.identity.user_id)
+                self._show(peer, ctx.shows)
             peer.send(self._reply(call, op, data))
             peer.session.end()
             if call.welcomed:
                 peer.hold(False)
         self.publish(ctx, peer)
+
+    def _show(self, peer: Peer, choice: Choice) -> None:
+        """The peer shows this of its user; whoever becomes invisible was last seen then."""
+        identity = peer.session.identity
+        seen = self._hub.shown(identity.user_id).status != "offline"
+        peer.session.choice = choice
+        self._hub.chose(identity.user_id)
+        if seen and self._hub.shown(identity.user_id).status == "offline":
+            self._spawn(self._note_absence(identity, seen=True), self._tasks)
 
     def _repeat(self, call: Call, replayed: Replayed) -> None:
         """The first answer again; what the op did this time was undone."""

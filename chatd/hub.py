@@ -86,7 +86,7 @@ class Hub:
         """Whether that somebody types, or has stopped, is news. `now` is in milliseconds."""
         key = (user_id, conversation_id)
         was_on, told_at = self._typing.pop(key, (False, 0))
-        is_news = on != was_on or (on and now - told_at >= TYPING_AGAIN)
+        is_news = on != was_on or (on and abs(now - told_at) >= TYPING_AGAIN)
         if on:
             self._typing[key] = (True, now if is_news else told_at)
             if len(self._typing) > self._groups:

@@ -128,7 +128,8 @@ def op(
         returned = hints.get("return")
         if together:
             request, returned = _argument(request), _argument(returned)
-            returned = _argument(returned) if isinstance(returned, types.UnionType) else returned
+            if isinstance(returned, types.UnionType) and typing.get_args(returned)[1:] == (ChatError,):
+                returned = _argument(returned)
         problems = {
             "is registered twice": name in REGISTRY,
             "must be a coroutine function": not inspect.iscoroutinefunction(function),

@@ -55,8 +55,10 @@ class Change:
 
 
 class Told:
-    """What the others were last told of each user who is there. Who loses the last connection has some `grace`,
-    in seconds, to come back before it is told."""
+    """What the others were last told of each user who is there.
+
+    Who loses the last connection has some `grace`, in seconds, to come back before it is told.
+    """
 
     def __init__(self, *, grace: float) -> None:
         self._grace = grace
@@ -71,7 +73,10 @@ class Told:
         connected: Callable[[int], bool],
         now: float,
     ) -> list[Change]:
-        """What is to be told now, after these users came, went or chose something. `now` is in seconds (monotonic)."""
+        """What is to be told now, after these users came, went or chose something. `now` is in seconds (monotonic).
+
+        It counts as told when `told` is called: whatever is not, is to be told again when the user moves again.
+        """
         due: dict[int, None] = {}
         for user_id in moved:
             if connected(user_id):
@@ -91,7 +96,12 @@ class Told:
         if shown == told:
             return None
         if shown.status == "offline":
-            del self._told[user_id]
             return Change(user_id, "leave", shown)
-        self._told[user_id] = shown
         return Change(user_id, "join" if told is OFFLINE else "presence", shown)
+
+    def told(self, change: Change) -> None:
+        """The others know of it now."""
+        if change.event == "leave":
+            self._told.pop(change.user_id, None)
+        else:
+            self._told[change.user_id] = change.shown

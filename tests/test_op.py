@@ -11,7 +11,7 @@ import pytest
 
 from chatd import events
 from chatd.access import Anyone, Guest, Member, Membership, Self
-from chatd.errors import AlreadyFriends, Invalid, NotFound, Phrase
+from chatd.errors import AlreadyFriends, ChatError, Invalid, NotFound, Phrase
 from chatd.op import REGISTRY, Access, AccessTogether, Lane, Op, op
 
 
@@ -108,6 +108,16 @@ def test_an_op_names_the_events_it_emits() -> None:
     assert register(greet, emits=[events.Message, events.Friend]).emits == ("message", "friend")
 
 
+@pytest.mark.parametrize("lane", ["read", "here"])
+@pytest.mark.parametrize("data", [events.Join, events.Leave, events.Presence, events.Typing])
+def test_a_reader_may_emit_what_is_never_stored(lane: Lane, data: type[Any]) -> None:
+    assert register(greet, lane=lane, emits=[data]).emits == (events.name_of_type(data),)
+
+
+def test_a_writer_may_emit_everything() -> None:
+    assert register(greet, emits=[events.Typing, events.Message]).emits == ("typing", "message")
+
+
 def test_an_op_raises_what_its_access_raises_and_its_own_each_once() -> None:
     greeting = register(greet_with, needs=Member(), raises=[AlreadyFriends, NotFound])
     assert greeting.raises == (NotFound, AlreadyFriends)
@@ -157,6 +167,16 @@ def test_an_op_that_answers_many_takes_and_returns_any_sequences() -> None:
         return await greet_all(ctxs, requests, at)
 
     assert register(greet_some, needs=Member(), together=True).schema.request is Greet
+
+
+def test_an_op_that_answers_many_may_refuse_some() -> None:
+    async def greet_friends(
+        ctxs: Sequence[Any], requests: Sequence[Greet], at: Sequence[Membership]
+    ) -> list[Greeted | ChatError]:
+        return [NotFound() for _ in requests]
+
+    greeting = register(greet_friends, needs=Member(), together=True)
+    assert (greeting.schema.request, greeting.reply) == (Greet, Greeted)
 
 
 def test_only_what_is_checked_together_is_answered_together() -> None:
@@ -235,6 +255,7 @@ def test_a_reply_is_a_dataclass() -> None:
 @pytest.mark.parametrize("lane", ["read", "here"])
 def test_only_a_writer_emits(lane: Lane) -> None:
     assert refusal(greet, lane=lane, emits=[events.Message]) == "op greet: emits from a reader"
+    assert refusal(greet, lane=lane, emits=[events.Typing, events.Message]) == "op greet: emits from a reader"
 
 
 def test_only_events_are_emitted() -> None:
@@ -318,11 +339,23 @@ def test_an_op_that_answers_many_returns_replies_of_the_kind_it_declares() -> No
     async def greet_otherwise(ctxs: Sequence[Any], requests: Sequence[Greet], at: Any) -> list[Undocumented]:
         return []
 
+    async def greet_or_refuse(
+        ctxs: Sequence[Any], requests: Sequence[Greet], at: Any
+    ) -> list[Undocumented | ChatError]:
+        return []
+
     async def greet_somehow(ctxs: Sequence[Any], requests: Sequence[Greet], at: Any):  # type: ignore[no-untyped-def]  # that is what is refused
         return []
 
-    for function in (greet_once, greet_otherwise, greet_somehow):
+    for function in (greet_once, greet_otherwise, greet_or_refuse, greet_somehow):
         assert refusal_together(function).endswith("must return the reply it declares")
+
+
+def test_an_op_that_answers_one_raises_its_errors() -> None:
+    async def greet_or_refuse(ctx: Any, request: Greet) -> Greeted | ChatError:
+        return NotFound()
+
+    assert refusal(greet_or_refuse) == "op greet_or_refuse: must return the reply it declares"
 
 
 def test_an_op_that_answers_one_takes_no_sequences() -> None:

@@ -10,6 +10,7 @@ import pytest
 import chatd.ops  # noqa: F401  (registers the ops)
 from chatd.errors import AlreadyAuthenticated, Unauthenticated
 from chatd.op import REGISTRY, Asks, Lane
+from chatd.presence import Choice
 from chatd.session import LEGAL, NOBODY, Identity, Session, State
 
 ADA = Identity(user_id=1, username="ada", session_id=3)
@@ -42,6 +43,21 @@ def test_a_connection_becomes_a_users_and_speaks_the_users_language(ada: Session
 def test_a_connection_becomes_nobodys_again(ada: Session) -> None:
     ada.signed_out()
     assert (ada.state, ada.identity) == (State.GUEST, NOBODY)
+
+
+def test_a_device_shows_its_user_online_until_it_chooses(guest: Session) -> None:
+    assert guest.choice == Choice("online", "")
+
+
+def test_what_a_device_shows_ends_with_its_user(ada: Session) -> None:
+    ada.choice = Choice("invisible", "hush")
+    ada.signed_out()
+    assert ada.choice == Choice("online", "")
+
+
+def test_what_one_device_shows_is_not_what_another_does(ada: Session, guest: Session) -> None:
+    ada.choice = Choice("dnd")
+    assert guest.choice == Choice("online")
 
 
 # What it may ask for

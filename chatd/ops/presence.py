@@ -151,11 +151,11 @@ SIZE = query("/* presence.size */ SELECT member_count FROM groups WHERE conversa
     reply=Done,
     done=Phrase("done", "已完成"),
     needs=Member(may="post", opens=False),
-    lane="read",
     emits=[events.Typing],
     example={"to_user": "bob"},
 )
 async def typing(ctx: Context, request: Typing, at: Membership) -> Done:
+    # In the writer's turn: who has blocked, or removed, the asker before that hears nothing.
     told = ctx.config.presence.enabled
     if told and at.kind == "group":
         size = await ctx.db.one(SIZE, conversation_id=at.conversation_id)
