@@ -94,6 +94,7 @@ CREATE TABLE members (
     PRIMARY KEY (conversation_id, user_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX members_by_user ON members (user_id);
+CREATE INDEX members_left ON members (user_id) WHERE until_seq IS NOT NULL;
 
 -- The entries that a member who left and came back may not see: what was said in between.
 CREATE TABLE absences (

@@ -224,6 +224,11 @@ class Member:
         """The membership. Raises `NotFound` for a stranger; for `post` also `NotFriends`, `Blocked`, `Unreachable`."""
         conversation_id: int | None = request.conversation_id
         name, user_id = self._user(request)
+        if conversation_id is not None and (name is not None or user_id is not None):
+            raise Invalid(
+                field="conversation_id",
+                expected=Phrase(f"or {self._field} is required, not both", f"与 {self._field} 须且只能填一个"),
+            )
         key = None if name is None or user_id is not None else names.key(name)
         row = await ctx.db.one(MEMBERSHIP, me=ctx.user_id, conversation_id=conversation_id, key=key)
         if row is None and conversation_id is None:

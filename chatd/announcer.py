@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from chatd import events
 from chatd.config import Presence
-from chatd.context import Context
+from chatd.context import Context, Row
 from chatd.db.query import query
 from chatd.hub import Hub
 from chatd.presence import Change, Told
 from chatd.publish import fleeting
 from chatd.transactions import Transactions
-from chatd.wire import rfc3339
+from chatd.wire import rfc3339_or_none
 
 log = logging.getLogger("chatd.announcer")
 
@@ -27,7 +27,7 @@ BREATH = 200
 
 ATTEMPTS = 10
 
-NAMES = query("/* announcer.names */ SELECT id, username FROM users WHERE id IN :ids")
+USERS = query("/* announcer.users */ SELECT id, username, last_seen_at FROM users WHERE id IN :ids")
 AUDIENCE = query(
     """/* announcer.audience */
     SELECT f.user_id, f.friend_id AS hearer_id FROM friends f WHERE f.user_id IN :ids
@@ -43,19 +43,19 @@ AUDIENCE = query(
 )
 
 
-async def audience(ctx: Context, user_ids: Sequence[int]) -> dict[int, list[int]]:
-    """Who may know of each of these users' presence and is connected: friends, and members of small shared groups."""
+async def audience(ctx: Context, user_ids: Sequence[int], *, wanted: Callable[[int], bool]) -> dict[int, list[int]]:
+    """Who of those `wanted` may know of each of these users' presence: friends, and members of small shared groups."""
     rows = await ctx.db.all(AUDIENCE, ids=user_ids, largest=ctx.config.presence.largest_group)
     hearers: dict[int, list[int]] = {user_id: [] for user_id in user_ids}
     for row in rows:
-        if ctx.hub.is_online(row["hearer_id"]):
+        if wanted(row["hearer_id"]):
             hearers[row["user_id"]].append(row["hearer_id"])
     return hearers
 
 
-async def _told(ctx: Context, user_ids: Sequence[int]) -> tuple[dict[int, str], dict[int, list[int]], int]:
-    names = {row["id"]: row["username"] for row in await ctx.db.all(NAMES, ids=user_ids)}
-    return names, await audience(ctx, user_ids), ctx.now
+async def _about(ctx: Context, user_ids: Sequence[int]) -> tuple[dict[int, Row], dict[int, list[int]]]:
+    users = {row["id"]: row for row in await ctx.db.all(USERS, ids=user_ids)}
+    return users, await audience(ctx, user_ids, wanted=ctx.hub.is_online)
 
 
 class Announcer:
@@ -65,7 +65,7 @@ class Announcer:
         self._hub = hub
         self._transactions = transactions
         self._config = config
-        self._told = Told(grace=config.grace)
+        self._told = Told(hub.told, grace=config.grace)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -75,7 +75,7 @@ class Announcer:
             moved, self._hub.moved = self._hub.moved, {}
             if not self._config.enabled:
                 continue
-            changes = self._told.changes(moved, shown=self._hub.shown, connected=self._hub.is_online, now=loop.time())
+            changes = self._told.changes(moved, shown=self._hub.shown, now=loop.time())
             for first in range(0, len(changes), PORTION):
                 portion = {change.user_id: change for change in changes[first : first + PORTION]}
                 try:
@@ -91,16 +91,16 @@ class Announcer:
         """
         for _ in range(ATTEMPTS):
             partings = self._hub.partings
-            names, hearers, now = await self._transactions.on_reader(_told, list(untold))
+            users, hearers = await self._transactions.on_reader(_about, list(untold))
             deliveries = 0
             for user_id in tuple(untold):
                 if partings != self._hub.partings:
                     break
                 change = untold.pop(user_id)
-                if user_id not in names or self._hub.shown(user_id) != change.shown:
+                if user_id not in users or self._hub.shown(user_id) != change.shown:
                     continue
                 self._told.told(change)
-                event = fleeting(_event(change, names[user_id], now))
+                event = fleeting(_event(change, users[user_id]))
                 for hearer_id in hearers[user_id]:
                     for listener in self._hub.of(hearer_id):
                         listener.glimpse(event)
@@ -113,8 +113,9 @@ class Announcer:
         log.warning("%d users' presence was not told: their friends and groups keep changing", len(untold))
 
 
-def _event(change: Change, username: str, now: int) -> events.Join | events.Leave | events.Presence:
+def _event(change: Change, user: Row) -> events.Join | events.Leave | events.Presence:
+    username = user["username"]
     if change.event == "leave":
-        return events.Leave(change.user_id, username, last_seen=rfc3339(now))
+        return events.Leave(change.user_id, username, last_seen=rfc3339_or_none(user["last_seen_at"]))
     told = events.Join if change.event == "join" else events.Presence
     return told(change.user_id, username, status=change.shown.status, text=change.shown.text)

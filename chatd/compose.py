@@ -18,11 +18,15 @@ ALL = "@all"
 """In place of a name, for every member of a group. No username has an @ in it."""
 
 _NUMBER = r"(-?\d{1,3}(?:\.\d{1,20})?)"
-_GEO = re.compile(rf"geo:{_NUMBER},{_NUMBER}(?:,-?\d+(?:\.\d+)?)?(?:;[\w-]+(?:=[^\s;]*)?)*(?:\s.*)?", re.DOTALL)
+_GEO = re.compile(
+    rf"geo:{_NUMBER},{_NUMBER}(?:,-?\d+(?:\.\d+)?)?(?:;[\w-]+(?:=[^\s;]*)?)*(?: \S.*)?", re.ASCII | re.IGNORECASE
+)
 _GEO_EXPECTED = Phrase(
     "must be a geo URI (RFC 5870) such as geo:48.2010,16.3695, after it, if wanted, a space and the name of the place",
     "必须是 geo URI（RFC 5870），例如 geo:48.2010,16.3695，其后可加空格与地点名称",
 )
+
+_NO_GROUP = Phrase("can have @all in groups only", "只能在群中使用 @all")
 
 MENTIONED = query(
     """/* compose.mentioned */
@@ -60,7 +64,9 @@ async def extras_of(ctx: Context, at: Membership, *, reply_to: int | None, menti
             raise Recalled(field="reply_to")
         extras["reply_to"] = reply_to
     if ALL in mentions:
-        if at.kind != "group" or RANKS[at.role] < RANKS["admin"]:
+        if at.kind != "group":
+            raise Invalid(field="mentions", expected=_NO_GROUP)
+        if RANKS[at.role] < RANKS["admin"]:
             raise Forbidden(field="mentions")
         extras["mentions_all"] = True
     wanted = {names.key(name): name for name in mentions if name != ALL}

@@ -106,6 +106,8 @@ class Connection(Peer, asyncio.BufferedProtocol):
         self._held = None
         self._server.dispatcher.gone(self)
         self._server.lost(self)
+        self.protocol.parser.close()  # its frame, and that of the traceback, hold the protocol: a cycle
+        self.protocol.parser_exc = None
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._server.received

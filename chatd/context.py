@@ -73,7 +73,11 @@ class Presence(Protocol):
         ...
 
     def shown(self, user_id: int) -> Shown:
-        """What the others see of the user."""
+        """What the user's live devices show."""
+        ...
+
+    def seen(self, user_id: int) -> Shown:
+        """What others may be told of the user."""
         ...
 
     def knows(self, conversation_id: int) -> bool:

@@ -34,6 +34,9 @@ from chatd.wire import Language, Outgoing
 
 log = logging.getLogger("chatd.dispatch")
 
+ABSENCES = 200
+"""Of how many users it is noted in one go that they have gone."""
+
 READS = 2
 """How many reads of one connection may be under way: their replies are large, and have to fit into its outbox."""
 
@@ -54,6 +57,7 @@ class Dispatcher:
             "account": Buckets(rates.account),
         }
         self.guards = Guards(accounts=Backoff(), addresses=self._rates["account"])
+        self._absent: list[tuple[Identity, bool]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._preparing: set[asyncio.Task[None]] = set()
 
@@ -228,7 +232,7 @@ class Dispatcher:
         peer.session.choice = choice
         self._hub.chose(identity.user_id)
         if seen and self._hub.shown(identity.user_id).status == "offline":
-            self._spawn(self._note_absence(identity, seen=True), self._tasks)
+            self._absence(identity, seen=True)
 
     def _repeat(self, call: Call, replayed: Replayed) -> None:
         """The first answer again; what the op did this time was undone."""
@@ -302,13 +306,25 @@ class Dispatcher:
         seen = self._hub.shown(identity.user_id).status != "offline"
         self._hub.remove(identity.user_id, peer)
         if not self._hub.of(identity.user_id):
-            self._spawn(self._note_absence(identity, seen=seen), self._tasks)
+            self._absence(identity, seen=seen)
 
-    async def _note_absence(self, identity: Identity, *, seen: bool) -> None:
-        try:
-            await self.transactions.in_writer(went_away, identity, seen=seen)
-        except Exception:
-            log.exception("user %d's absence was not noted", identity.user_id)
+    def _absence(self, identity: Identity, *, seen: bool) -> None:
+        """Have it noted when the user was last there."""
+        if not self._absent:
+            self._spawn(self._note_absences(), self._tasks)
+        self._absent.append((identity, seen))
+
+    async def _note_absences(self) -> None:
+        """Many at once: the others do not wait for a write of each."""
+        while self._absent:
+            some = self._absent[:ABSENCES]
+            seen = [identity for identity, was_seen in some if was_seen]
+            unseen = [identity for identity, was_seen in some if not was_seen]
+            try:
+                await self.transactions.in_writer(went_away, seen, unseen)
+            except Exception:
+                log.exception("%d users' absence was not noted", len(some))
+            del self._absent[: len(some)]
 
     async def settle(self) -> None:
         """Wait until the ops that have begun are done."""

@@ -245,6 +245,13 @@ class Recalled(ChatError):
     says = Phrase("This message was recalled.", "该消息已被撤回。")
 
 
+class NotYours(ChatError):
+    """Only who wrote a message may do that with it."""
+
+    code = "not_yours"
+    says = Phrase("Only who wrote the message may do that.", "只有消息的发送者可以这样做。")
+
+
 class TooLate(ChatError):
     """`[messages] edit_window` or `recall_window` is over."""
 

@@ -96,7 +96,7 @@ class Edit:
 @event("recall")
 @record
 class Recall:
-    """A message was taken back: its text, its reactions and its pin are gone; its place in the log stays.
+    """A message was taken back: text, mentions, what it replied to, reactions and pin are gone; its place stays.
 
     `by_user_id` is its author, or an admin of the group.
     """
@@ -309,7 +309,7 @@ class Leave:
 
     user_id: int
     username: str
-    last_seen: Time
+    last_seen: Time | None
 
 
 @event("presence", is_fleeting=True)

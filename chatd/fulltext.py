@@ -189,6 +189,24 @@ UNKNOWN = query(
       AND r.user_id = COALESCE(CAST(:from_user_id AS BIGINT), r.user_id)
     """
 )
+OUTDATED = query(
+    """/* fulltext.outdated */
+    SELECT r.* FROM (
+        SELECT DISTINCT t.conversation_id, t.target_seq
+        FROM members m
+        JOIN entries t ON t.conversation_id = m.conversation_id AND t.event = 'edit'
+                      AND t.target_seq > m.until_seq - CAST(:most AS BIGINT) AND t.target_seq <= m.until_seq
+                      AND t.seq > m.until_seq
+        WHERE m.user_id = :me AND m.until_seq IS NOT NULL LIMIT :most
+    ) n
+    CROSS JOIN readable r
+    WHERE r.viewer_id = :me AND r.conversation_id = n.conversation_id AND r.seq = n.target_seq
+      AND r.id < :before AND r.id > :after AND r.recalled_at IS NULL
+      AND r.user_id = COALESCE(CAST(:from_user_id AS BIGINT), r.user_id)
+    """
+)
+"""Messages of groups that the asker has left, edited since: the index has the new text, the asker the old one."""
+
 NEWEST = query("/* fulltext.newest */ SELECT MAX(id) AS id FROM entries")
 MINE = query(
     """/* fulltext.mine */
@@ -226,7 +244,8 @@ async def find(ctx: Context, terms: Sequence[Term], bounds: Bounds, *, limit: in
     newest = await ctx.db.one(NEWEST)
     where = {"me": ctx.user_id, "after": bounds.after, "from_user_id": bounds.from_user_id}
     unknown = await ctx.db.all(UNKNOWN, indexed=indexed, most=BEHIND, before=bounds.before, **where)
-    seen = {row["id"]: row for row in unknown if bounds.conversation_id in (None, row["conversation_id"])}
+    outdated = await ctx.db.all(OUTDATED, most=BEHIND, before=bounds.before, **where)
+    seen = {row["id"]: row for row in (*unknown, *outdated) if bounds.conversation_id in (None, row["conversation_id"])}
     found = {message_id: row for message_id, row in seen.items() if _has(terms, row)}
     start = bounds.before
     following: int | None = None

@@ -1,4 +1,5 @@
-"""What the daemon does by itself: ending sessions that lie idle, and noticing what another process has changed."""
+"""What the daemon does by itself: ending sessions that lie idle, noticing what another process has changed, and having
+nothing left on the disk of what was recalled."""
 
 from __future__ import annotations
 
@@ -15,6 +16,9 @@ from chatd.transactions import Transactions
 log = logging.getLogger("chatd.housekeeping")
 
 HOUR = 3600.0
+ERASING = 5.0
+"""Seconds between two times that the write-ahead log is emptied of what was recalled."""
+
 DAY_MS = 24 * 3600 * 1000
 
 VALID = query(
@@ -35,12 +39,13 @@ async def _tidy(ctx: Context, live: list[int]) -> None:
 
 
 async def keep_house(transactions: Transactions, hub: Hub, *, second: float = 1.0) -> None:
-    """Until cancelled: every hour tidy the sessions, every second look whether another process ended one.
+    """Until cancelled: every hour tidy the sessions, every second look whether another process ended one, and whether
+    something was recalled.
 
     The commands `chatd user disable` and `chatd user passwd` write to the database beside the running daemon.
     """
     loop = asyncio.get_running_loop()
-    tidy_at = loop.time()
+    tidy_at = erase_at = loop.time()
     while True:
         try:
             if loop.time() >= tidy_at:
@@ -48,6 +53,10 @@ async def keep_house(transactions: Transactions, hub: Hub, *, second: float = 1.
                 await transactions.in_writer(_tidy, sorted(hub.session_ids()))
             if not transactions.database.busy:
                 hub.forget()
+                if hub.erased and loop.time() >= erase_at:
+                    erase_at = loop.time() + ERASING
+                    hub.erased = False
+                    hub.erased = not await transactions.database.empty_log() or hub.erased
             if await transactions.database.changed_outside():
                 live = hub.session_ids()
                 ended = live - await transactions.in_writer(_valid, sorted(live))

@@ -6,12 +6,12 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from chatd.presence import Shown, taken_together
+from chatd.presence import OFFLINE, Shown, taken_together
 from chatd.session import Session
 from chatd.wire import Outgoing
 
 TYPING_AGAIN = 3000
-"""Milliseconds after which that somebody still types is told again."""
+"""Milliseconds after which it is told again that somebody types, whether still or once more."""
 
 
 class Listener(Protocol):
@@ -43,12 +43,16 @@ class Hub:
         self._of: dict[int, tuple[Listener, ...]] = {}
         self._members: OrderedDict[int, set[int]] = OrderedDict()
         self._groups = groups
-        self._typing: OrderedDict[tuple[int, int], tuple[bool, int]] = OrderedDict()
+        self._typing: OrderedDict[tuple[int, int], tuple[bool, int | None]] = OrderedDict()
         self.moved: dict[int, None] = {}
         """Users whose presence may have changed, in order. Whoever tells the others begins a new one."""
+        self.told: dict[int, Shown] = {}
+        """What the others were last told of each user who is there, or went less than the grace ago."""
         self.partings = 0
         """How often somebody has lost sight of somebody: a friendship or a membership ended, or one blocked another."""
 
+        self.erased = False
+        """Whether something was erased since the write-ahead log was last emptied."""
         self.said = False
         """Whether something was written since the indexer last looked."""
 
@@ -75,8 +79,16 @@ class Hub:
         return self._of.get(user_id, ())
 
     def shown(self, user_id: int) -> Shown:
-        """What the others see of a user. Asked from the database's threads too."""
+        """What a user's live devices show."""
         return taken_together(listener.session.choice for listener in self.of(user_id))
+
+    def seen(self, user_id: int) -> Shown:
+        """What whoever asks is told of a user: who has gone, but of whom the others were not told yet, is still there.
+
+        Asked from the database's threads too.
+        """
+        shown = self.shown(user_id)
+        return self.told.get(user_id, OFFLINE) if shown is OFFLINE else shown
 
     def chose(self, user_id: int) -> None:
         """One of the user's devices shows something else now."""
@@ -85,12 +97,11 @@ class Hub:
     def typed(self, user_id: int, conversation_id: int, *, on: bool, now: int) -> bool:
         """Whether that somebody types, or has stopped, is news. `now` is in milliseconds."""
         key = (user_id, conversation_id)
-        was_on, told_at = self._typing.pop(key, (False, 0))
-        is_news = on != was_on or (on and abs(now - told_at) >= TYPING_AGAIN)
-        if on:
-            self._typing[key] = (True, now if is_news else told_at)
-            if len(self._typing) > self._groups:
-                self._typing.popitem(last=False)
+        was_on, told_at = self._typing.pop(key, (False, None))
+        is_news = (told_at is None or abs(now - told_at) >= TYPING_AGAIN) if on else was_on
+        self._typing[key] = (on and (is_news or was_on), now if on and is_news else told_at)
+        if len(self._typing) > self._groups:
+            self._typing.popitem(last=False)
         return is_news
 
     def session_ids(self) -> set[int]:

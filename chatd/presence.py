@@ -57,12 +57,13 @@ class Change:
 class Told:
     """What the others were last told of each user who is there.
 
-    Who loses the last connection has some `grace`, in seconds, to come back before it is told.
+    Who loses the last connection has some `grace`, in seconds, to come back before it is told; who becomes invisible
+    looks the same.
     """
 
-    def __init__(self, *, grace: float) -> None:
+    def __init__(self, told: dict[int, Shown], *, grace: float) -> None:
         self._grace = grace
-        self._told: dict[int, Shown] = {}
+        self._told = told
         self._gone: dict[int, float] = {}
 
     def changes(
@@ -70,7 +71,6 @@ class Told:
         moved: Iterable[int],
         *,
         shown: Callable[[int], Shown],
-        connected: Callable[[int], bool],
         now: float,
     ) -> list[Change]:
         """What is to be told now, after these users came, went or chose something. `now` is in seconds (monotonic).
@@ -79,7 +79,7 @@ class Told:
         """
         due: dict[int, None] = {}
         for user_id in moved:
-            if connected(user_id):
+            if shown(user_id).status != "offline":
                 self._gone.pop(user_id, None)
                 due[user_id] = None
             elif user_id in self._told:

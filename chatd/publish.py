@@ -29,6 +29,8 @@ def publish(hub: Hub, ctx: Context, asker: Listener | None) -> None:
             hub.leave(emitted.conversation_id, emitted.leave)
         if type(emitted.data) in PARTING:
             hub.partings += 1
+        elif type(emitted.data) is events.Recall:
+            hub.erased = True
     if ctx.emitted:
         hub.said = True
 
@@ -59,7 +61,7 @@ def _show(hub: Hub, emitted: Emitted, now: int) -> None:
     if not hub.typed(emitted.author_id, emitted.conversation_id, on=emitted.data.on, now=now):
         return
     event = _event(emitted, emitted.data)
-    for user_id in hub.audience(emitted.conversation_id) if emitted.to is None else emitted.to:
+    for user_id in emitted.to or ():
         if user_id != emitted.author_id:
             for listener in hub.of(user_id):
                 listener.glimpse(event)

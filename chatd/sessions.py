@@ -117,8 +117,9 @@ LAST_SEEN = query("/* sessions.last_seen */ UPDATE users SET last_seen_at = :now
 LAST_USED = query("/* sessions.last_used */ UPDATE sessions SET last_used_at = :now WHERE id = :session_id")
 
 
-async def went_away(ctx: Context, identity: Identity, *, seen: bool) -> None:
-    """Note when the last of a user's connections went away; where nobody saw it, nobody is told when."""
+async def went_away(ctx: Context, seen: Sequence[Identity], unseen: Sequence[Identity]) -> None:
+    """Note when the last of these users' connections went away; where nobody saw it, nobody is told when."""
     if seen:
-        await ctx.db.run(LAST_SEEN, user_id=identity.user_id, now=ctx.now)
-    await ctx.db.run(LAST_USED, session_id=identity.session_id, now=ctx.now)
+        await ctx.db.many(LAST_SEEN, user_id=[one.user_id for one in seen], now=[ctx.now] * len(seen))
+    gone = [one.session_id for one in (*seen, *unseen)]
+    await ctx.db.many(LAST_USED, session_id=gone, now=[ctx.now] * len(gone))

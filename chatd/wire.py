@@ -87,11 +87,11 @@ def milliseconds(time: Time, *, field: str) -> int:
     """The reverse of `rfc3339`; any RFC 3339 time with an offset will do. Raises `Invalid` naming the field."""
     try:
         moment = datetime.fromisoformat(time)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Invalid(field=field, expected=_TIME_EXPECTED)
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+        if moment.tzinfo is not None:
+            return (moment.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
+    except (ValueError, OverflowError):  # OverflowError: the year 10000, in UTC
+        pass
+    raise Invalid(field=field, expected=_TIME_EXPECTED)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

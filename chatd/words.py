@@ -71,8 +71,8 @@ def words(text: str) -> list[str]:
       underscores; it is cut to `LONGEST` code points;
     - scripts without spaces (Han, Kana, Hangul; Thai, Lao, Khmer, Burmese) give every unit, a letter with its marks,
       and then every pair of neighbours: 会议室 is 会, 议, 室, 会议, 议室;
-    - a symbol (general categories So and, beyond ASCII, Sm) stands for itself, a flag for its two letters; joiners,
-      variation selectors and skin tones are dropped.
+    - a symbol (general categories So and, beyond ASCII, Sm and Sc) stands for itself, a flag for its two letters;
+      joiners, variation selectors and skin tones are dropped.
 
     A token has only a-z, 0-9 and characters beyond ASCII.
     """
@@ -196,7 +196,7 @@ def _shape(char: str) -> str:
     category = unicodedata.category(char)
     if "\U0001f1e6" <= char <= "\U0001f1ff":
         shape = "r"
-    elif category == "So" or (category == "Sm" and not char.isascii()) or _PICTOGRAPH.match(char):
+    elif category == "So" or (category in ("Sm", "Sc") and not char.isascii()) or _PICTOGRAPH.match(char):
         shape = "s"
     elif category[0] == "M":
         shape = "m"

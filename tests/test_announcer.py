@@ -92,7 +92,8 @@ class Lookups:
         found = {user_id: list(self.hearers.get(user_id, ())) for user_id in user_ids}
         await asyncio.sleep(0)
         self.meanwhile()
-        return {user_id: f"user{user_id}" for user_id in user_ids}, found, NOW
+        users = {user_id: {"username": f"user{user_id}", "last_seen_at": NOW} for user_id in user_ids}
+        return users, found
 
 
 @contextlib.asynccontextmanager

@@ -268,12 +268,15 @@ def test_who_has_not_begun_has_not_stopped() -> None:
     assert not Hub().typed(ADA, GROUP, on=False, now=NOW)
 
 
-def test_who_begins_again_is_news_at_once() -> None:
+def test_who_begins_again_is_news_after_a_while() -> None:
     hub = Hub()
-    hub.typed(ADA, GROUP, on=True, now=NOW)
-    hub.typed(ADA, GROUP, on=False, now=NOW)
     assert hub.typed(ADA, GROUP, on=True, now=NOW)
-    assert not hub.typed(ADA, GROUP, on=True, now=NOW)
+    assert hub.typed(ADA, GROUP, on=False, now=NOW)
+    for _ in range(3):
+        assert not hub.typed(ADA, GROUP, on=True, now=NOW + TYPING_AGAIN - 1)
+        assert not hub.typed(ADA, GROUP, on=False, now=NOW + TYPING_AGAIN - 1)
+    assert hub.typed(ADA, GROUP, on=True, now=NOW + TYPING_AGAIN)
+    assert hub.typed(ADA, GROUP, on=False, now=NOW + TYPING_AGAIN)
 
 
 def test_that_somebody_has_stopped_is_news_however_late() -> None:
@@ -300,3 +303,16 @@ def test_of_those_who_type_so_many_are_remembered() -> None:
     assert not hub.typed(ADA, GROUP, on=True, now=NOW + 1)
     assert not hub.typed(CHEN, GROUP, on=True, now=NOW + 1)
     assert hub.typed(BOB, GROUP, on=True, now=NOW + 1)  # forgotten: the longest silent
+
+
+def test_who_asks_is_told_what_the_others_were_told() -> None:
+    hub, phone = Hub(), Ear(ADA)
+    assert hub.seen(ADA).status == "offline"
+    hub.add(ADA, phone)
+    assert hub.seen(ADA).status == "online"
+    hub.told[ADA] = Shown("dnd", "busy")
+    assert hub.seen(ADA) == Shown("online")
+    hub.remove(ADA, phone)
+    assert hub.seen(ADA) == Shown("dnd", "busy")
+    del hub.told[ADA]
+    assert hub.seen(ADA).status == "offline"

@@ -256,10 +256,12 @@ def test_what_was_read_of_a_group_does_not_replace_what_is_known(hub: Hub) -> No
 # Short-lived events
 
 
-def types(hub: Hub, *, on: bool = True, now: int = NOW, to: tuple[int, ...] | None = (BOB, ADA)) -> None:
+def types(
+    hub: Hub, *, on: bool = True, now: int = NOW, to: tuple[int, ...] = (BOB, ADA), conversation_id: int = DIRECT
+) -> None:
     """ada types."""
     ctx = by(ADA, now=now)
-    ctx.emit(events.Typing(ADA, "ada", on), conversation_id=DIRECT if to else GROUP, seq=None, to=to)
+    ctx.emit(events.Typing(ADA, "ada", on), conversation_id=conversation_id, seq=None, to=to)
     publish(hub, ctx, None)
 
 
@@ -276,10 +278,9 @@ def test_a_short_lived_event_is_glimpsed_by_the_others_alone(hub: Hub) -> None:
     assert all(ear.heard == [] for ear in (*mine, *theirs))
 
 
-def test_in_a_group_the_other_members_glimpse_it(hub: Hub) -> None:
+def test_in_a_group_the_others_who_are_named_glimpse_it(hub: Hub) -> None:
     ada, bob, chen, stranger = [Ear(hub, user_id) for user_id in (ADA, BOB, CHEN, DORA)]
-    hub.learn(GROUP, [ADA, BOB, CHEN])
-    types(hub, to=None)
+    types(hub, to=(BOB, CHEN))
     assert [len(ear.glimpsed) for ear in (ada, bob, chen, stranger)] == [0, 1, 1, 0]
 
 
@@ -295,9 +296,8 @@ def test_a_short_lived_event_is_told_only_when_it_is_news(hub: Hub) -> None:
 
 def test_what_is_no_news_in_one_conversation_is_news_in_another(hub: Hub) -> None:
     bob = Ear(hub, BOB)
-    hub.learn(GROUP, [ADA, BOB])
     types(hub)
-    types(hub, to=None)
+    types(hub, conversation_id=GROUP)
     types(hub)
     assert [read(outgoing)["conversation_id"] for outgoing in bob.glimpsed] == [DIRECT, GROUP]
 

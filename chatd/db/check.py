@@ -143,8 +143,8 @@ RULES = (
             """/* check.friends_talk */
             SELECT f.user_id AS id FROM friends f
             LEFT JOIN conversations c ON c.kind = 'direct'
-                AND c.low_id + c.high_id = f.user_id + f.friend_id
-                AND (c.low_id = f.user_id OR c.high_id = f.user_id)
+                AND c.low_id = CASE WHEN f.user_id < f.friend_id THEN f.user_id ELSE f.friend_id END
+                AND c.high_id = CASE WHEN f.user_id < f.friend_id THEN f.friend_id ELSE f.user_id END
             LEFT JOIN blocks b ON b.user_id = f.user_id AND b.blocked_id = f.friend_id
             WHERE c.id IS NULL OR b.user_id IS NOT NULL
             """

@@ -282,8 +282,9 @@ class Lane:
             await self._idle.wait()
 
 
+BUSY_TIMEOUT = "PRAGMA busy_timeout = 10000"
 _PRAGMAS = (
-    "PRAGMA busy_timeout = 10000",
+    BUSY_TIMEOUT,
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -65536",
     "PRAGMA temp_store = MEMORY",
@@ -344,6 +345,19 @@ class Database:
         """Whether anything is being written, or waits to be."""
         return self._writer.busy
 
+    async def empty_log(self) -> bool:
+        """Move what the write-ahead log holds into the database, and empty it. False where somebody still reads it."""
+
+        def truncate(connection: sqlite3.Connection) -> bool:
+            connection.execute("PRAGMA busy_timeout = 0")  # nobody waits for a reader
+            try:
+                busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                connection.execute(BUSY_TIMEOUT)
+            return not busy
+
+        return await self._connections[0].hand_over(truncate)
+
     async def changed_outside(self) -> bool:
         """Whether another process has committed since the last time this was asked (`chatd user disable`, …)."""
 
@@ -378,6 +392,8 @@ def outcome(job: Job) -> Any:
 
 async def result_of(submit: Callable[[Job], None], work: Work) -> Any:
     """Submit work and wait for what comes of it. Raises its `ChatError`, or any other error."""
-    future: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
-    submit(Errand(work, lambda job: None if future.done() else future.set_result(job)))
-    return outcome(await future)
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    job = Errand(work, lambda _: None if future.done() else future.set_result(None))  # not the job: that is a cycle
+    submit(job)
+    await future
+    return outcome(job)

@@ -192,6 +192,7 @@ SET = query(
     reply=Settings,
     done=Phrase("settings changed", "设置已更新"),
     needs=Member(),
+    rate="chat",
     emits=[events.ConversationSettings],
     example={"conversation_id": 2, "silent": True},
 )

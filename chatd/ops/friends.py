@@ -66,7 +66,7 @@ FRIENDS = query(
 async def friends(ctx: Context, request: Friends) -> FriendList:
     after = names.key(request.after_username or "")
     rows = await ctx.db.all(FRIENDS, me=ctx.user_id, after=after, most=request.limit + 1)
-    shown = {row["friend_id"]: ctx.hub.shown(row["friend_id"]) for row in rows}
+    shown = {row["friend_id"]: ctx.hub.seen(row["friend_id"]) for row in rows}
     found = tuple(
         FriendInfo(
             id=row["friend_id"],
@@ -104,6 +104,7 @@ SET_REMARK = query(
     reply=Done,
     done=Phrase("remark set", "备注已设置"),
     needs=Self(),
+    rate="chat",
     emits=[events.Friend],
     raises=[NotFound],
     example={"user": "bob", "remark": "Bob from work"},

@@ -156,6 +156,7 @@ CHANGE = query(
     reply=GroupInfo,
     done=Phrase("group changed", "群已更新"),
     needs=InGroup("admin"),
+    rate="chat",
     emits=[events.Group],
     example={"conversation_id": 12, "title": "Climbing on Sundays"},
 )

@@ -9,10 +9,11 @@ from chatd import events, fulltext, log
 from chatd.access import RANKS, OfMessage, Role, Target
 from chatd.context import Context
 from chatd.db.query import query
-from chatd.errors import Forbidden, Invalid, NotFound, NotMember, Phrase, TooLate, TooMany
+from chatd.errors import Forbidden, Invalid, NotFound, NotMember, NotYours, Phrase, TooLate, TooMany
 from chatd.op import op
 from chatd.record import record
-from chatd.wire import Done, Id, Text, Time, Utf8, rfc3339
+from chatd.replay import extras_in
+from chatd.wire import Done, Id, Text, Time, Utf8, rfc3339, rfc3339_or_none
 
 
 def _within(ctx: Context, target: Target, seconds: int) -> None:
@@ -30,7 +31,7 @@ async def _tell(ctx: Context, target: Target, event: Any) -> int:
 class Edit:
     """Change the text of a message of mine, within `[messages] edit_window`. Its members can see what it said before.
 
-    Whom it mentions and what it replies to stays as it was.
+    Whom it mentions and what it replies to stays as it was. What was forwarded stays what its author said.
     """
 
     message_id: Id
@@ -39,15 +40,16 @@ class Edit:
 
 @record
 class Edited:
-    """The entry of the log that says so."""
+    """`seq` is that of the entry that says so; null where the text was the same already."""
 
     message_id: int
     conversation_id: int
-    seq: int
-    edited_at: Time
+    seq: int | None
+    edited_at: Time | None
 
 
 _EDITABLE = ("text", "encrypted")
+_NOT_MY_WORDS = Phrase("must be a text in your own words, not one passed on", "必须是您自己写的文本，而非转发的内容")
 
 
 @op(
@@ -56,16 +58,18 @@ _EDITABLE = ("text", "encrypted")
     needs=OfMessage(may="post"),
     rate="chat",
     emits=[events.Edit],
-    raises=[Forbidden, TooLate],
+    raises=[NotYours, TooLate],
     example={"message_id": 31, "content": "hello"},
 )
 async def edit(ctx: Context, request: Edit, at: Target) -> Edited:
     message = at.message
     if message["user_id"] != ctx.user_id:
-        raise Forbidden(field="message_id")
-    if message["kind"] not in _EDITABLE:
-        raise Invalid(field="message_id", expected=Phrase("must be a message with a text", "必须是文本消息"))
+        raise NotYours(field="message_id")
+    if message["kind"] not in _EDITABLE or "forwarded_from" in extras_in(message):
+        raise Invalid(field="message_id", expected=_NOT_MY_WORDS)
     _within(ctx, at, ctx.config.messages.edit_window)
+    if request.content == message["content"]:
+        return Edited(message["id"], at.at.conversation_id, None, rfc3339_or_none(message["edited_at"]))
     edited = events.Edit(
         message_id=message["id"],
         message_seq=message["seq"],
@@ -80,9 +84,10 @@ async def edit(ctx: Context, request: Edit, at: Target) -> Edited:
 
 @record
 class Recall:
-    """Take a message back, for everybody: mine, within `[messages] recall_window`; as a group's admin, any of theirs.
+    """Take a message back, for everybody: mine, within `[messages] recall_window`, or any of those below me in a group.
 
-    Its content is erased, its place stays. Who has left the group since then loses it, too.
+    A group's owner and admins recall at any time. Everything in it is erased, its place stays. Who has left the group
+    since then is not told, and finds it empty, too.
     """
 
     message_id: Id
@@ -118,8 +123,9 @@ UNPIN = query("/* message_changes.unpin */ DELETE FROM pins WHERE conversation_i
     reply=Done,
     done=Phrase("recalled", "已撤回"),
     needs=OfMessage(),
+    rate="chat",
     emits=[events.Recall],
-    raises=[NotMember, Forbidden, TooLate],
+    raises=[NotMember, NotYours, Forbidden, TooLate],
     example={"message_id": 31},
 )
 async def recall(ctx: Context, request: Recall, at: Target) -> Done:
@@ -155,6 +161,8 @@ async def _may_recall(ctx: Context, target: Target) -> None:
         return
     author = await ctx.db.one(AUTHOR, conversation_id=at.conversation_id, user_id=author_id)
     role: Role = "member" if author is None else author["role"]
+    if at.kind != "group":
+        raise NotYours(field="message_id")
     if not is_admin or RANKS[role] >= RANKS[at.role]:
         raise Forbidden(field="message_id")
 
@@ -177,6 +185,7 @@ DELETE = query(
     reply=Done,
     done=Phrase("deleted for you", "已为您删除"),
     needs=OfMessage(),
+    rate="chat",
     emits=[events.Delete],
     example={"message_id": 31},
 )
@@ -188,8 +197,11 @@ async def delete(ctx: Context, request: Delete, at: Target) -> Done:
     return Done()
 
 
-EMOJIS = 20
+EMOJIS = 50
 """How many different emoji a message may have."""
+
+EMOJIS_EACH = 10
+"""How many of them may be one user's."""
 
 
 @record
@@ -224,11 +236,18 @@ UNREACT = query(
 )
 COUNTS = query(
     """/* message_changes.counts */
-    SELECT COUNT(CASE WHEN emoji = :emoji THEN 1 END) AS count, COUNT(DISTINCT emoji) AS emojis
+    SELECT COUNT(CASE WHEN emoji = :emoji THEN 1 END) AS count, COUNT(DISTINCT emoji) AS emojis,
+           COUNT(CASE WHEN user_id = :me THEN 1 END) AS mine
     FROM reactions WHERE conversation_id = :conversation_id AND seq = :seq
     """
 )
+_JOINER = "\u200d"
 _NO_EMOJI = Phrase("must be one emoji, or a short word, without spaces", "必须是一个表情或不含空格的短词")
+
+
+def _may_react(char: str) -> bool:
+    """Whether a character may stand in an emoji: no space, nothing that is not seen but what joins emoji."""
+    return char == _JOINER or unicodedata.category(char)[0] not in "CZ"
 
 
 @op(
@@ -242,15 +261,16 @@ _NO_EMOJI = Phrase("must be one emoji, or a short word, without spaces", "必须
 )
 async def react(ctx: Context, request: React, at: Target) -> Reacted:
     emoji = unicodedata.normalize("NFC", request.emoji)
-    if any(unicodedata.category(one) in ("Cc", "Zs", "Zl", "Zp", "Cs") for one in emoji):
+    if not all(map(_may_react, emoji)) or not any(unicodedata.category(one)[0] in "LNPS" for one in emoji):
         raise Invalid(field="emoji", expected=_NO_EMOJI)
     message, where = at.message, {"conversation_id": at.at.conversation_id, "seq": at.message["seq"], "emoji": emoji}
     changed = await ctx.db.run(REACT if request.on else UNREACT, me=ctx.user_id, **where)
-    counts = await ctx.db.one(COUNTS, **where)
+    counts = await ctx.db.one(COUNTS, me=ctx.user_id, **where)
     if counts is None:
         raise LookupError("a count is a row")
-    if counts["emojis"] > EMOJIS:
-        raise TooMany(field="emoji", most=str(EMOJIS))
+    for count, most in ((counts["emojis"], EMOJIS), (counts["mine"], EMOJIS_EACH)):
+        if request.on and count > most:
+            raise TooMany(field="emoji", most=str(most))
     if changed:
         reacted = events.Reaction(
             message_id=message["id"],
@@ -286,6 +306,7 @@ PIN = query(
     reply=Done,
     done=Phrase("done", "已完成"),
     needs=OfMessage(may="post"),
+    rate="chat",
     emits=[events.Pin],
     raises=[Forbidden],
     example={"message_id": 31},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from chatd import events, log, names
+from chatd import events, names
 from chatd.access import InGroup, Member, Membership, Self
 from chatd.announcer import audience
 from chatd.context import Context
@@ -90,12 +90,12 @@ USERS = query(
 
 async def _online(ctx: Context, request: Online) -> OnlineList:
     if request.conversation_id is None:
-        known = (await audience(ctx, [ctx.user_id]))[ctx.user_id]
+        known = (await audience(ctx, [ctx.user_id], wanted=lambda _: True))[ctx.user_id]
     else:
         at = await InGroup().check(ctx, request)
         rows = await ctx.db.all(IN_GROUP, conversation_id=at.conversation_id, me=ctx.user_id)
         known = [row["user_id"] for row in rows]
-    shown = {user_id: shown for user_id in known if (shown := ctx.hub.shown(user_id)).status != "offline"}
+    shown = {user_id: seen for user_id in known if (seen := ctx.hub.seen(user_id)).status != "offline"}
     after = names.key(request.after_username or "")
     rows = await ctx.db.all(USERS, ids=list(shown), after=after, most=request.limit + 1)
     users = tuple(
@@ -135,7 +135,7 @@ async def user_list(ctx: Context, request: UserList) -> OnlineList:
 class Typing:
     """I am writing there, or with `on` false not any more. A client says so at most every 3 seconds while it lasts.
 
-    In groups larger than `[presence] largest_group` nobody is told.
+    In groups larger than `[presence] largest_group` nobody is told, nor by who is invisible.
     """
 
     to_user: Name | None = None
@@ -151,17 +151,20 @@ SIZE = query("/* presence.size */ SELECT member_count FROM groups WHERE conversa
     reply=Done,
     done=Phrase("done", "已完成"),
     needs=Member(may="post", opens=False),
+    rate="chat",
     emits=[events.Typing],
     example={"to_user": "bob"},
 )
 async def typing(ctx: Context, request: Typing, at: Membership) -> Done:
     # In the writer's turn: who has blocked, or removed, the asker before that hears nothing.
-    told = ctx.config.presence.enabled
-    if told and at.kind == "group":
+    hearers = at.hearers
+    if hearers is None:
         size = await ctx.db.one(SIZE, conversation_id=at.conversation_id)
-        told = size is not None and size["member_count"] <= ctx.config.presence.largest_group
-        await log.know_members(ctx, at.conversation_id)
-    if told:
+        if size is None or size["member_count"] > ctx.config.presence.largest_group:
+            return Done()
+        rows = await ctx.db.all(IN_GROUP, conversation_id=at.conversation_id, me=ctx.user_id)
+        hearers = tuple(row["user_id"] for row in rows)
+    if ctx.config.presence.enabled and ctx.hub.shown(ctx.user_id).status != "offline":
         typed = events.Typing(ctx.user_id, ctx.identity.username, request.on)
-        ctx.emit(typed, conversation_id=at.conversation_id, seq=None, to=at.hearers)
+        ctx.emit(typed, conversation_id=at.conversation_id, seq=None, to=hearers)
     return Done()

@@ -6,7 +6,7 @@ from chatd import events, names
 from chatd.access import Member, Membership, OfMessage, Self, Target
 from chatd.context import Context
 from chatd.db.query import query
-from chatd.errors import Forbidden, NotMember, Phrase
+from chatd.errors import NotMember, NotYours, Phrase
 from chatd.op import op
 from chatd.pointers import move_pointers
 from chatd.record import record
@@ -158,12 +158,12 @@ SHOWN = query(
     needs=OfMessage(),
     lane="read",
     rate="social",
-    raises=[Forbidden, NotMember],
+    raises=[NotYours, NotMember],
     example={"message_id": 31},
 )
 async def receipts(ctx: Context, request: Receipts, at: Target) -> ReceiptList:
     if at.message["user_id"] != ctx.user_id:
-        raise Forbidden(field="message_id")
+        raise NotYours(field="message_id")
     if at.at.has_left:
         raise NotMember
     place, seq = at.at, at.message["seq"]

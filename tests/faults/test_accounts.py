@@ -156,7 +156,7 @@ async def test_the_settings_are_checked_before_the_start(process: Process) -> No
         ("[server]\nlisten = 'nowhere'", "server.listen: must be HOST:PORT with a port from 0 to 65535, not 'nowhere'"),
         (
             "[servre]",
-            "servre: there is no such setting; there are: server, database, accounts, messages, groups, presence, search, ",
+            "servre: there is no such setting; there are: server, database, accounts, messages, groups, presence, ",
         ),
         ("[accounts]\nbcrypt_cost = 3", "accounts.bcrypt_cost: must be a whole number from 4 to 16, not 3"),
         ("[rates]\nchat = { per_second = 1.0 }", "rates.chat.burst: is required"),

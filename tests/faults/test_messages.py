@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Person, Process, befriend, config_for, running
+from tests.support import PATIENCE, Person, Process, befriend, config_for, running
 
 SECRET = "zanzibar4711"
 
@@ -35,6 +36,9 @@ async def test_what_was_recalled_is_nowhere_on_the_disk(process: Process) -> Non
     await ada.data("recall", message_id=message_id)
     assert SECRET not in str(await bob.data("history", user="ada"))
     assert SECRET not in str(await bob.data("sync", cursors={"4": 0}))
+    async with asyncio.timeout(PATIENCE):
+        while any(SECRET.encode() in file.read_bytes() for file in process.data.iterdir()):
+            await ada.ask("heartbeat")
     await process.kill(signal.SIGTERM)
     for file in process.data.iterdir():
         assert SECRET.encode() not in file.read_bytes(), file
@@ -80,12 +84,61 @@ async def test_of_messages_that_come_together_only_those_at_fault_are_refused(
 async def test_a_message_has_so_many_kinds_of_reactions_and_no_more(url: str) -> None:
     ada, bob = await friends(url)
     message_id = (await ada.data("send", to_user="bob", content="hi"))["message_id"]
-    for number in range(20):
+    for number in range(10):
         await bob.data("react", message_id=message_id, emoji=chr(0x1F600 + number))
-    assert await ada.error("react", message_id=message_id, emoji="👍") == "too_many"
+    assert await bob.error("react", message_id=message_id, emoji="👍") == "too_many"
+    await ada.data("react", message_id=message_id, emoji="👍")
     await ada.data("react", message_id=message_id, emoji="😀")
     message = (await ada.data("history", user="bob"))["messages"][0]
-    assert [reaction["count"] for reaction in message["reactions"]] == [2] + [1] * 19
+    assert [reaction["count"] for reaction in message["reactions"]] == [2] + [1] * 10
+    await bob.data("react", message_id=message_id, emoji="😀", on=False)
+    await bob.data("react", message_id=message_id, emoji="👍")
+
+
+@pytest.mark.parametrize("emoji", ["\u200d", "\u202e", "\ufe0f", "👍\u202e", "a b", "\t"])
+async def test_a_reaction_can_be_seen(url: str, emoji: str) -> None:
+    ada, _ = await friends(url)
+    message_id = (await ada.data("send", to_user="bob", content="hi"))["message_id"]
+    assert await ada.error("react", message_id=message_id, emoji=emoji) == "invalid"
+    for good in ("❤️", "👩‍👩‍👧", ":wave:", "+1"):
+        await ada.data("react", message_id=message_id, emoji=good)
+
+
+async def test_what_was_forwarded_stays_what_its_author_said(url: str) -> None:
+    ada, bob = await friends(url)
+    message_id = (await bob.data("send", to_user="ada", content="I owe you 5"))["message_id"]
+    passed = (await ada.data("forward", message_id=message_id, to_user="ada"))["message_id"]
+    assert await ada.error("edit", message_id=passed, content="I owe you 5000") == "invalid"
+
+
+async def test_a_text_that_stays_the_same_is_no_edit(url: str) -> None:
+    ada, bob = await friends(url)
+    message_id = (await ada.data("send", to_user="bob", content="hi"))["message_id"]
+    assert (await ada.data("edit", message_id=message_id, content="hi"))["seq"] is None
+    assert (await ada.data("edit", message_id=message_id, content="hello"))["seq"] == 2
+    assert (await ada.data("edit", message_id=message_id, content="hello"))["edited_at"] is not None
+    assert [event["event"] for event in await bob.events()] == ["message", "edit"]
+
+
+async def test_a_conversation_is_named_in_one_way(url: str) -> None:
+    ada, _ = await friends(url)
+    group = (await ada.data("group_create", title="Climbing"))["conversation_id"]
+    for op, fields in (
+        ("send", {"content": "which?", "to_user": "bob"}),
+        ("history", {"user": "bob"}),
+        ("typing", {"to_user": "bob"}),
+        ("search", {"q": "x", "user": "bob"}),
+        ("read", {"user_id": 2}),
+    ):
+        refused = await ada.ask(op, conversation_id=group, **fields)
+        assert (refused["error"]["code"], refused["error"]["field"]) == ("invalid", "conversation_id"), op
+
+
+async def test_times_at_the_end_of_time_are_refused(url: str) -> None:
+    ada, _ = await friends(url)
+    group = (await ada.data("group_create", title="Climbing", members=["bob"]))["conversation_id"]
+    for until in ("9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"):
+        assert await ada.error("group_mute", conversation_id=group, user="bob", until=until) == "invalid"
 
 
 async def test_who_left_sees_texts_as_they_were_then(url: str) -> None:

@@ -123,7 +123,21 @@ async def test_who_left_finds_what_was_said_and_not_what_it_says_now(url: str) -
     assert await found(bob, "tuesday") == []
     assert await found(bob, "gone") == []
     assert await found(bob, "monday") == [message_id]
+    assert await found(bob, "monday", conversation_id=group) == [message_id]
     assert await found(ada, "tuesday") == [message_id]
+
+
+async def test_who_left_finds_the_old_text_when_the_index_has_the_new_one(tmp_path: Path) -> None:
+    async with running(config_for(tmp_path)) as url:
+        ada, bob = await friends(url)
+        assert await found(bob, "anything") == []
+        group = (await ada.data("group_create", title="Climbing", members=["bob"]))["conversation_id"]
+        message_id = (await ada.data("send", conversation_id=group, content="monday"))["message_id"]
+        await bob.data("group_leave", conversation_id=group)
+        await ada.data("edit", message_id=message_id, content="tuesday")
+        await indexed(ada, tmp_path)
+        assert await found(bob, "tuesday") == []
+        assert await found(bob, "monday") == [message_id]
 
 
 async def test_an_index_made_otherwise_is_made_anew(tmp_path: Path) -> None:
