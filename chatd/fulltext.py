@@ -8,7 +8,7 @@ asker may see; and what came after it is looked through without it.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from chatd import words
 from chatd.context import Context, Row
@@ -43,6 +43,16 @@ CLEAR = by_dialect(
     sqlite="/* fulltext.clear */ INSERT INTO search (search) VALUES ('delete-all')",
     postgres="/* fulltext.clear */ DELETE FROM search",
 )
+BY_HAND = by_dialect(
+    sqlite="/* fulltext.by_hand */ INSERT INTO search (search, rank) VALUES ('automerge', 0)",
+    postgres="/* fulltext.by_hand */ SELECT 1",
+)
+"""FTS5 by itself merges so much at once that nobody can write for 40 to 100 ms."""
+
+MERGE = by_dialect(
+    sqlite="/* fulltext.merge */ INSERT INTO search (search, rank) VALUES ('merge', :pages)",
+    postgres="/* fulltext.merge */ SELECT CAST(:pages AS BIGINT)",
+)
 NEXT = query(
     """/* fulltext.next */
     SELECT e.id, e.event, e.conversation_id, e.seq, e.content AS text, t.id AS target_id, t.seq AS target_seq,
@@ -76,6 +86,7 @@ async def begin(ctx: Context) -> None:
     made = await ctx.db.one(META, name="tokens")
     if made is None or made["value"] != TOKENS:
         await ctx.db.run(CLEAR)
+        await ctx.db.run(BY_HAND)
         await ctx.db.run(SET_META, name="tokens", value=TOKENS)
         await ctx.db.run(SET_META, name="indexed", value="0")
 
@@ -94,6 +105,7 @@ async def index_next(ctx: Context, most: int) -> bool:
         await ctx.db.run(ADD, id=message_id, tokens=_tokens(conversation_id, row["text"]))
     if rows:
         await ctx.db.run(SET_META, name="indexed", value=str(rows[-1]["id"]))
+        await ctx.db.run(MERGE, pages=8 + len(rows) // 16)
     return len(rows) == most
 
 
@@ -125,8 +137,11 @@ def _place(conversation_id: int) -> str:
 
 # Asking
 
-BUDGET = 10_000
+BUDGET = 4_000
 """How many candidates are looked at for one answer: then it says where to go on."""
+
+UNLIMITED = MAX_ID
+"""The budget where there cannot be more candidates than `BUDGET`: none of them need be counted."""
 
 GLANCE = 1_000
 """How many are looked at first without naming the asker's conversations, where these are many."""
@@ -134,7 +149,7 @@ GLANCE = 1_000
 FEW = 32
 """So many conversations are cheaper named than passed over."""
 
-LOOK = 1_000
+LOOK = 500
 """How many of the asker's messages are held against the terms for one answer, where most have not got them."""
 
 BEHIND = 2_000
@@ -144,10 +159,13 @@ CANDIDATES = by_dialect(
     sqlite="""/* fulltext.candidates */
     SELECT r.*
     FROM (
-        SELECT rowid AS id FROM search WHERE search MATCH :match AND rowid < :before ORDER BY rowid DESC LIMIT :budget
+        SELECT rowid AS id FROM search
+        WHERE search MATCH :match AND rowid < :before AND rowid > :after ORDER BY rowid DESC LIMIT :budget
     ) c
+    CROSS JOIN entries e ON e.id = c.id
+    CROSS JOIN members own ON own.conversation_id = e.conversation_id AND own.user_id = :me
     CROSS JOIN readable r ON r.id = c.id AND r.viewer_id = :me
-    WHERE r.id > :after AND r.recalled_at IS NULL AND r.user_id = COALESCE(:from_user_id, r.user_id)
+    WHERE r.recalled_at IS NULL AND r.user_id = COALESCE(:from_user_id, r.user_id)
     LIMIT :most
     """,
     postgres="""/* fulltext.candidates */
@@ -156,23 +174,23 @@ CANDIDATES = by_dialect(
         SELECT id FROM search
         WHERE tokens @@ CAST(replace(replace(replace(CAST(:match AS TEXT), '"', ''''), ' AND ', ' & '), ' OR ', ' | ')
                              AS tsquery)
-          AND id < :before ORDER BY id DESC LIMIT :budget
+          AND id < :before AND id > :after ORDER BY id DESC LIMIT :budget
     ) c
     CROSS JOIN LATERAL (SELECT * FROM readable WHERE id = c.id AND viewer_id = :me) r
-    WHERE r.id > :after AND r.recalled_at IS NULL AND r.user_id = COALESCE(CAST(:from_user_id AS BIGINT), r.user_id)
+    WHERE r.recalled_at IS NULL AND r.user_id = COALESCE(CAST(:from_user_id AS BIGINT), r.user_id)
     ORDER BY r.id DESC LIMIT :most
     """,
 )
 LAST_CANDIDATE = by_dialect(
     sqlite="""/* fulltext.last_candidate */
-    SELECT rowid AS id FROM search WHERE search MATCH :match AND rowid < :before
+    SELECT rowid AS id FROM search WHERE search MATCH :match AND rowid < :before AND rowid > :after
     ORDER BY rowid DESC LIMIT 1 OFFSET :budget - 1
     """,
     postgres="""/* fulltext.last_candidate */
     SELECT id FROM search
     WHERE tokens @@ CAST(replace(replace(replace(CAST(:match AS TEXT), '"', ''''), ' AND ', ' & '), ' OR ', ' | ')
                          AS tsquery)
-      AND id < :before ORDER BY id DESC LIMIT 1 OFFSET CAST(:budget AS BIGINT) - 1
+      AND id < :before AND id > :after ORDER BY id DESC LIMIT 1 OFFSET CAST(:budget AS BIGINT) - 1
     """,
 )
 UNKNOWN = query(
@@ -208,9 +226,16 @@ OUTDATED = query(
 """Messages of groups that the asker has left, edited since: the index has the new text, the asker the old one."""
 
 NEWEST = query("/* fulltext.newest */ SELECT MAX(id) AS id FROM entries")
+EXTENT = query(
+    """/* fulltext.extent */
+    SELECT COUNT(*) AS conversations, COALESCE(SUM(c.last_seq), 0) AS entries
+    FROM members m JOIN conversations c ON c.id = m.conversation_id
+    WHERE m.user_id = :me AND c.last_message_seq >= m.from_seq
+    """
+)
 MINE = query(
     """/* fulltext.mine */
-    SELECT c.id, c.last_seq FROM members m JOIN conversations c ON c.id = m.conversation_id
+    SELECT c.id FROM members m JOIN conversations c ON c.id = m.conversation_id
     WHERE m.user_id = :me AND c.last_message_seq >= m.from_seq
     """
 )
@@ -249,7 +274,8 @@ async def find(ctx: Context, terms: Sequence[Term], bounds: Bounds, *, limit: in
     found = {message_id: row for message_id, row in seen.items() if _has(terms, row)}
     start = bounds.before
     following: int | None = None
-    for match, budget in await _passes(ctx, terms, bounds, newest["id"] if newest is not None else 0):
+    there = (newest["id"] if newest is not None else None) or 0
+    for match, budget in await _passes(ctx, terms, bounds, newest=there, limit=limit):
         rows, following = await _pass(ctx, terms, match, start, budget, limit=limit, where=where)
         found |= {row["id"]: row for row in rows if row["id"] not in seen}
         if following is None or sum(message_id >= following for message_id in found) > limit:
@@ -270,39 +296,50 @@ async def _pass(
     budget: int,
     *,
     limit: int,
-    where: dict[str, int | None],
+    where: Mapping[str, int | None],
 ) -> tuple[list[Row], int | None]:
     """Candidates that have the terms, more than `limit` of them if possible, and below which id there may be others."""
     found: list[Row] = []
-    looked = 0
-    while len(found) <= limit and looked < LOOK:
-        rows = await ctx.db.all(CANDIDATES, match=match, before=before, budget=budget, most=limit + 1, **where)
+    looked, most = 0, limit + 1
+    after, last = where["after"], None
+    while True:
+        among = {"match": match, "after": after, "before": before, "budget": budget}
+        rows = await ctx.db.all(CANDIDATES, most=most, **{**where, **among})
         found += [row for row in rows if _has(terms, row)]
-        looked += len(rows)
-        if len(rows) <= limit:
-            last = await ctx.db.one(LAST_CANDIDATE, match=match, before=before, budget=budget)
-            return found, None if last is None else int(last["id"])
-        before = rows[-1]["id"]
-    return found, before
+        is_all = len(rows) < most
+        if not looked and (is_all or len(found) <= limit) and budget < UNLIMITED:
+            last = await ctx.db.one(LAST_CANDIDATE, **among)
+            after = after if last is None else last["id"] - 1
+        if is_all:
+            return found, None if last is None else last["id"]
+        looked, before = looked + most, rows[-1]["id"]
+        if len(found) > limit or looked >= LOOK:
+            return found, before
+        most = min(4 * most, LOOK - looked)
 
 
 def _has(terms: Sequence[Term], row: Row) -> bool:
     return row["kind"] not in UNSEARCHABLE and words.matches(terms, row["content"])
 
 
-async def _passes(ctx: Context, terms: Sequence[Term], bounds: Bounds, newest: int) -> Iterator[tuple[str, int]]:
+async def _passes(
+    ctx: Context, terms: Sequence[Term], bounds: Bounds, *, newest: int, limit: int
+) -> Iterator[tuple[str, int]]:
     """What to ask the index, and for how many candidates each: what costs least, whoever asks.
 
-    Passing over what others wrote costs about a microsecond a message, naming a conversation about twenty.
+    Passing over what others wrote costs 1.5 microseconds a message. Naming a conversation costs 22, and what the
+    conversations named have costs each of them as much as a fiftieth of passing over it.
     """
     plain = " AND ".join(f'"{token}"' for token in dict.fromkeys(token for term in terms for token in term.tokens))
     if bounds.conversation_id is not None:
         return iter([(f'{plain} AND "{_place(bounds.conversation_id)}"', BUDGET)])
-    mine = await ctx.db.all(MINE, me=ctx.user_id)
-    if not mine:
+    mine = await ctx.db.one(EXTENT, me=ctx.user_id)
+    if mine is None or not mine["conversations"]:
         return iter(())
-    if 2 * len(mine) * sum(row["last_seq"] for row in mine) >= newest:
+    passing = min(BUDGET, limit * newest // mine["entries"])
+    if mine["conversations"] * (15 + mine["entries"] / 50) >= passing:
         return iter([(plain, BUDGET)])
-    places = " OR ".join(f'"{_place(row["id"])}"' for row in mine)
+    places = " OR ".join(f'"{_place(row["id"])}"' for row in await ctx.db.all(MINE, me=ctx.user_id))
     named = f"{plain} AND ({places})"
-    return iter([(named, BUDGET)] if len(mine) <= FEW else [(plain, GLANCE), (named, BUDGET)])
+    budget = BUDGET if mine["entries"] > BUDGET else UNLIMITED
+    return iter([(named, budget)] if mine["conversations"] <= FEW else [(plain, GLANCE), (named, budget)])

@@ -106,6 +106,8 @@ def matches(terms: Sequence[Term], text: str) -> bool:
     """Whether a text has all of these terms."""
     missing = set(terms)
     folded, shape = _fold(text)
+    if not all(term.text in folded for term in terms):
+        return False
     for term, _start, _end in _hits(terms, folded, shape):
         missing.discard(term)
         if not missing:

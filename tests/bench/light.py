@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import orjson
 
 from tests.bench.figures import Broken
-from tests.bench.ledger import number_in
+from tests.bench.ledger import number_in, text
 from tests.bench.load import Client, finished
 from tests.bench.talk import send_frame
 
@@ -21,10 +21,16 @@ MOST = 240.0
 
 
 class Light:
-    """Two hundred messages a second, from each of the pairs' users in turn. Afterwards `acks` and `deliveries`."""
+    """Two hundred messages a second, from each of the pairs' users in turn. Afterwards `acks` and `deliveries`.
 
-    def __init__(self, clients: Sequence[Client], pairs: Sequence[tuple[str, str]]) -> None:
+    `write` gives what the message of a number says; it begins as `text` does.
+    """
+
+    def __init__(
+        self, clients: Sequence[Client], pairs: Sequence[tuple[str, str]], *, write: Callable[[int], str] = text
+    ) -> None:
         self._clients = clients
+        self._write = write
         self._peers = [peer for one, other in pairs for peer in (other, one)]
         self._sent_at: list[float] = []
         self.acks: dict[int, float] = {}
@@ -56,7 +62,7 @@ class Light:
         while not stop.is_set() and loop.time() - begun < seconds:
             number = len(self._sent_at)
             index = number % len(self._clients)
-            frame = send_frame(number, to_user=self._peers[index])
+            frame = send_frame(number, content=self._write(number), to_user=self._peers[index])
             self._sent_at.append(time.perf_counter())
             self._clients[index].send(frame)
             await asyncio.sleep(begun + (number + 1) / RATE - loop.time())

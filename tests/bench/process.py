@@ -161,8 +161,10 @@ async def daemon(
     uvloop: bool = False,
     server: Mapping[str, Any] | None = None,
     accounts: Mapping[str, Any] | None = None,
+    presence: Mapping[str, Any] | None = None,
+    search: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Server]:
-    """A real chatd on the database in a folder: its defaults without rate limits, and what `server` changes.
+    """A real chatd on the database in a folder: its defaults without rate limits, and what the sections change.
 
     The environment has uvloop, for the load generator; without `uvloop` the daemon does not see it.
     """
@@ -170,6 +172,8 @@ async def daemon(
     sections: dict[str, Mapping[str, Any]] = {
         "server": {"listen": "127.0.0.1:0", **(server or {})},
         "accounts": accounts or {},
+        "presence": presence or {},
+        "search": search or {},
         "rates": dict.fromkeys(("ops", "chat", "social", "account"), _OFF),
     }
     settings.write_text("\n".join(_toml(name, table) for name, table in sections.items()), encoding="utf-8")

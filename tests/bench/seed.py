@@ -1,5 +1,6 @@
 """Databases to begin with: users, friendships, groups and messages written straight into a new database file.
 
+The full-text index knows all of it, so that no daemon begins with making that up.
 What is written here passes `chatd check`; a test holds that.
 """
 
@@ -11,14 +12,18 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import orjson
 
-from chatd import config, events
+from chatd import config, events, fulltext
 from chatd.client import new_client_id
+from chatd.context import Context
 from chatd.db import migrations
+from chatd.db.sqlite import SqliteTransaction, drive
+from chatd.hub import Hub
+from chatd.session import NOBODY
 from tests.bench.names import token_of
 
 NAME = "chatd.db"
@@ -28,6 +33,8 @@ AGO = 24 * 60 * 60 * 1000
 _TEXT = "x" * 92
 _TOGETHER = 200
 """How many are added to a group at a time."""
+_STEP = 10_000
+"""How many entries are indexed at a time: many more than by a daemon, which lets others write in between."""
 
 
 class Seed:
@@ -134,18 +141,22 @@ class Seed:
 
         All are read. `remembered`: as if each had come with a client_id, which is kept for ever.
         """
+        share = len(conversation_ids)
+        said = ((conversation_ids[number % share], f"{number:07} {_TEXT}") for number in range(count))
+        self.texts(said, remembered=remembered)
+
+    def texts(self, said: Iterable[tuple[int, str]], *, remembered: bool) -> None:
+        """Write messages in this order: to which conversation, by each of its members in turn, and what."""
         members: dict[int, list[int]] = {}
         for conversation_id, user_id in self._connection.execute("SELECT conversation_id, user_id FROM members"):
             members.setdefault(conversation_id, []).append(user_id)
-        share = len(conversation_ids)
+        last = dict(self._connection.execute("SELECT id, last_seq FROM conversations"))
 
         def entries() -> Iterator[tuple[int, int, int, str | None, str, int]]:
-            for number in range(count):
-                conversation_id = conversation_ids[number % share]
-                seq = number // share + 1
+            for conversation_id, content in said:
+                seq = last[conversation_id] = last[conversation_id] + 1
                 authors = members[conversation_id]
                 client_id = new_client_id() if remembered else None
-                content = f"{number:07} {_TEXT}"
                 yield conversation_id, seq, authors[seq % len(authors)], client_id, content, self._then
 
         self._connection.executemany(
@@ -179,6 +190,15 @@ class Seed:
             """
         )
 
+    def index(self) -> None:
+        """Have the full-text index know everything, as a daemon does after a while."""
+        with contextlib.closing(self._connection.cursor()) as cursor:
+            cursor.row_factory = sqlite3.Row
+            ctx = Context(SqliteTransaction(cursor), config.Config(), NOBODY, self._now, Hub())
+            drive(fulltext.begin(ctx))
+            while drive(fulltext.index_next(ctx, _STEP)):
+                pass
+
 
 @contextlib.contextmanager
 def seeding(folder: Path) -> Iterator[Seed]:
@@ -190,7 +210,9 @@ def seeding(folder: Path) -> Iterator[Seed]:
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("BEGIN")
-        yield Seed(connection)
+        seed = Seed(connection)
+        yield seed
+        seed.index()
         connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode = WAL")
     _to_disk(path)

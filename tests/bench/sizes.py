@@ -31,7 +31,18 @@ class Sizes:
     mixed_messages: int
     growth_stored: tuple[int, ...]
     growth_messages: int
+    search_messages: int
+    search_conversations: int
+    """Those of the people who are in the most of them; others are in a tenth of it."""
+    search_rounds: int
     cold_starts: int
+    presence_users: int
+    presence_friends: int
+    """Of each, an even number."""
+    presence_seconds: float
+    """In so long all of them come back."""
+    presence_grace: float
+    """The daemon's; its debounce is a tenth of it. 5 is the default."""
 
 
 FULL = Sizes(
@@ -54,7 +65,14 @@ FULL = Sizes(
     mixed_messages=20_000,
     growth_stored=(10_000, 100_000, 1_000_000),
     growth_messages=20_000,
+    search_messages=1_000_000,
+    search_conversations=2_000,
+    search_rounds=15,
     cold_starts=5,
+    presence_users=5_000,
+    presence_friends=50,
+    presence_seconds=30.0,
+    presence_grace=5.0,
 )
 
 QUICK = Sizes(
@@ -77,7 +95,14 @@ QUICK = Sizes(
     mixed_messages=3_000,
     growth_stored=(1_000, 100_000),
     growth_messages=5_000,
+    search_messages=100_000,
+    search_conversations=500,
+    search_rounds=5,
     cold_starts=3,
+    presence_users=1_000,
+    presence_friends=20,
+    presence_seconds=10.0,
+    presence_grace=5.0,
 )
 
 TINY = Sizes(
@@ -100,5 +125,12 @@ TINY = Sizes(
     mixed_messages=80,
     growth_stored=(40, 200),
     growth_messages=80,
+    search_messages=300,
+    search_conversations=20,
+    search_rounds=1,
     cold_starts=1,
+    presence_users=10,
+    presence_friends=4,
+    presence_seconds=0.5,
+    presence_grace=0.1,
 )

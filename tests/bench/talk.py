@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -42,8 +42,8 @@ class Spent:
         return self.messages / self.seconds
 
 
-def send_frame(number: int, **to: str | int) -> bytes:
-    """A message of 100 bytes, `to_user` or to a `conversation_id`.
+def send_frame(number: int, *, content: str | None = None, **to: str | int) -> bytes:
+    """A message of 100 bytes, or other `content` that begins as such a one, `to_user` or to a `conversation_id`.
 
     Its client_id is of this moment, as those of chatd's own client.
     """
@@ -51,19 +51,22 @@ def send_frame(number: int, **to: str | int) -> bytes:
         "type": "send",
         "id": number,
         **to,
-        "content": text(number),
+        "content": content or text(number),
         "client_id": new_client_id(),
     }
     return orjson.dumps(request)
 
 
 class _Talker:
-    def __init__(self, client: Client, *, index: int, peer: str, ledger: Ledger, acks: list[float]) -> None:
+    def __init__(
+        self, client: Client, *, index: int, peer: str, ledger: Ledger, acks: list[float], write: Callable[[int], str]
+    ) -> None:
         self._client = client
         self._index = index
         self._ledger = ledger
         self._acks = acks
         self._peer = peer
+        self._write = write
         self._each = ledger.each
         self._sent = 0
         self._sent_at = [0.0] * ledger.each
@@ -77,7 +80,7 @@ class _Talker:
     def _next(self) -> None:
         if self._sent < self._each:
             self._sent_at[self._sent] = time.perf_counter()
-            self._client.send(send_frame(self._sent, to_user=self._peer))
+            self._client.send(send_frame(self._sent, content=self._write(self._sent), to_user=self._peer))
             self._sent += 1
 
     def _hear(self, payload: bytes) -> None:
@@ -97,10 +100,16 @@ class _Talker:
 
 
 async def talk(
-    server: Server, clients: Sequence[Client], pairs: Sequence[tuple[str, str]], messages: int
+    server: Server,
+    clients: Sequence[Client],
+    pairs: Sequence[tuple[str, str]],
+    messages: int,
+    *,
+    write: Callable[[int], str] = text,
 ) -> tuple[Spent, Ledger]:
     """Everybody writes an equal share of `messages` to the other of the pair. `clients` are theirs, in order.
 
+    `write` gives what the message of a number says; it begins as `text` does.
     Raises `Broken` where a message was not acknowledged and delivered exactly once and in order.
     """
     names = [name for pair in pairs for name in pair]
@@ -108,7 +117,7 @@ async def talk(
     ledger = Ledger(names, messages // len(names))
     acks: list[float] = []
     talkers = [
-        _Talker(client, index=index, peer=peers[name], ledger=ledger, acks=acks)
+        _Talker(client, index=index, peer=peers[name], ledger=ledger, acks=acks, write=write)
         for index, (client, name) in enumerate(zip(clients, names, strict=True))
     ]
     done = asyncio.Event()

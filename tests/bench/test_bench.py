@@ -7,23 +7,27 @@ import sqlite3
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
-from tests.bench import plot, report
+from tests.bench import plot, report, searches
 from tests.bench.__main__ import SCENARIOS, measure, parser
+from tests.bench.babble import Babble
 from tests.bench.bench import Bench
+from tests.bench.crowd import Crowd, ring
 from tests.bench.figures import Broken, Figure, at_least, at_most, below, percentile
 from tests.bench.ledger import Ledger, holes, number_in, text
 from tests.bench.load import Client
 from tests.bench.names import pairs, token_of, username_of
 from tests.bench.process import Cores, check
 from tests.bench.scenarios.crowd import Audience
+from tests.bench.searches import Sought
 from tests.bench.seed import NAME, seeding
 from tests.bench.sizes import TINY
 
-QUICK_ONES = ("pairs", "light", "fanout", "auth")
+QUICK_ONES = ("pairs", "light", "fanout", "auth", "search", "indexing", "presence")
 
 
 @pytest.fixture
@@ -71,6 +75,7 @@ async def test_a_seeded_database_passes_the_check(tmp_path: Path) -> None:
     await check(tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / NAME)) as connection:
         assert connection.execute("SELECT COUNT(*) FROM requests").fetchone() == (202,)
+        assert connection.execute("SELECT COUNT(*) FROM search WHERE search MATCH '\"0\"'").fetchone() == (202,)
         connection.execute("DELETE FROM entries WHERE seq = 2")
         assert len(holes(connection)) == 102
         connection.commit()
@@ -111,6 +116,105 @@ async def test_everybody_hears_every_message_once_and_in_order(frame: bytes, pro
         clients[1].hear(frame)
     if problem is None:
         await audience.tell()
+
+
+# A crowd of friends
+
+
+def _back(crowd: Crowd, heard: list[tuple[str, str]]) -> None:
+    """All lose their connections at 0 s. ann and cyd are soon back, ben is late; so much of it is what ann hears."""
+    for name, seconds in (("ann", 1.0), ("cyd", 2.0), ("ben", 10.0)):
+        crowd.people[name].asked_at = crowd.people[name].entered_at = seconds
+    ann, ben, cyd = (crowd.people[name] for name in ("ann", "ben", "cyd"))
+    ann.see(["cyd"])
+    ben.see(["ann", "cyd"])
+    cyd.see(["ann"])
+    for listener, events in ((ann, heard), (cyd, [("leave", "ben"), ("join", "ben")])):
+        for event, name in events:
+            listener.hear(orjson.dumps({"type": "event", "event": event, "data": {"username": name}}))
+
+
+@pytest.mark.parametrize(
+    ("heard", "problem"),
+    [
+        ([("leave", "ben"), ("join", "ben")], None),
+        ([("join", "ben")], "ann was not told that ben has gone"),
+        ([("leave", "ben")], "ann was not told that ben has come"),
+        ([("leave", "ben"), ("join", "ben"), ("leave", "cyd")], "ann was told that cyd has gone, who was soon back"),
+        ([("join", "ben"), ("join", "ben")], "ann got"),
+        ([("join", "dan")], "ann got"),
+        ([("typing", "ben")], "ann got"),
+    ],
+)
+def test_who_comes_late_has_gone_and_come(heard: list[tuple[str, str]], problem: str | None) -> None:
+    crowd = Crowd("", ring(["ann", "ben", "cyd"], 2), {name: {} for name in ("ann", "ben", "cyd")})
+    with pytest.raises(Broken, match=problem) if problem else contextlib.nullcontext():
+        _back(crowd, heard)
+        crowd.were_told(grace=5.0, slack=2.0)
+
+
+async def test_everybody_knows_in_the_end_who_is_there() -> None:
+    crowd = Crowd("", ring(["ann", "ben", "cyd"], 2), {name: {} for name in ("ann", "ben", "cyd")})
+    _back(crowd, [("leave", "ben"), ("join", "ben")])
+    await crowd.know_all(0.0)
+    crowd.people["ann"].hear(orjson.dumps({"type": "event", "event": "leave", "data": {"username": "cyd"}}))
+    with pytest.raises(Broken, match="ann does not know that cyd is there"):
+        await crowd.know_all(0.0)
+
+
+def test_in_a_ring_everybody_has_as_many_friends() -> None:
+    friends = ring([f"ann{number}" for number in range(7)], 4)
+    assert friends["ann0"] == ["ann5", "ann6", "ann1", "ann2"]
+    assert all(len(set(theirs)) == 4 for theirs in friends.values())
+    assert all(name in friends[friend] for name, theirs in friends.items() for friend in theirs)
+
+
+# What is found
+
+
+def _page(ids: list[int], *, next: int | None = None, complete: bool = True, hit: bool = True) -> dict[str, Any]:
+    messages = [{"id": message_id, "snippet": [{"text": "the", "hit": hit}]} for message_id in ids]
+    return {"messages": messages, "next": next, "complete": complete}
+
+
+@pytest.mark.parametrize(
+    ("page", "problem"),
+    [
+        (_page([9, 7], next=7), None),
+        (_page([9], next=8), None),
+        (_page([], next=8), None),
+        (_page([9]), "message None was found instead of 7"),
+        (_page([9, 8], next=8), "message 8 was found instead of 7"),
+        (_page([9, 7, 4], next=4), "message 4 was found instead of None"),
+        (_page([9, 7]), "1 messages are on no page"),
+        (_page([9, 7], next=7, complete=False), "the index is behind"),
+        (_page([9, 7], next=7, hit=False), "the snippet of message 9 does not show it"),
+    ],
+)
+def test_a_page_has_what_is_to_be_found(page: dict[str, Any], problem: str | None) -> None:
+    sought = Sought("ann", "a common word", "the", [10, 9, 7, 4])
+    with pytest.raises(Broken, match=problem) if problem else contextlib.nullcontext():
+        sought.verify(page, after=1, limit=2)
+
+
+async def test_all_pages_have_what_is_to_be_found() -> None:
+    class Forgetful(Client):
+        async def ask(self, op: str, **fields: Any) -> Any:
+            return _page([10, 9], next=9) if "before_message_id" not in fields else _page([7])
+
+    await Sought("ann", "a common word", "the", [10, 9, 7]).follow(Forgetful(), limit=2)
+    with pytest.raises(Broken, match="message None was found instead of 4"):
+        await Sought("ann", "a common word", "the", [10, 9, 7, 4]).follow(Forgetful(), limit=2)
+
+
+def test_a_text_says_what_is_looked_for() -> None:
+    assert searches.says("not 的 👍", "Notification 你的 👍🏽")
+    assert not searches.says("cat", "notification")
+
+
+def test_babble_is_always_the_same() -> None:
+    assert [Babble(1).sentence() for _ in range(2)] == [Babble(1).sentence() for _ in range(2)]
+    assert Babble(1).sentence() != Babble(2).sentence()
 
 
 # The ledger

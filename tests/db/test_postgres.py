@@ -124,9 +124,11 @@ DIALECTS = (
     | dict.fromkeys(
         [
             "fulltext.add",
+            "fulltext.by_hand",
             "fulltext.candidates",
             "fulltext.clear",
             "fulltext.last_candidate",
+            "fulltext.merge",
             "fulltext.remove",
         ],
         "chatd.fulltext",
