@@ -80,15 +80,18 @@ class ConversationList:
 
 CONVERSATIONS = query(
     """/* conversations.list */
-    SELECT i.*, r.id AS message_id, r.seq AS message_seq, r.user_id AS author_id, r.content, r.kind AS message_kind,
-           r.created_at AS message_at, r.recalled_at AS message_recalled_at
+    SELECT i.*, e.id AS message_id
     FROM inbox i
-    LEFT JOIN readable r ON r.viewer_id = i.user_id AND r.conversation_id = i.conversation_id
-                        AND r.seq = i.last_message_seq
+    LEFT JOIN entries e ON e.conversation_id = i.conversation_id AND e.seq = i.last_message_seq
     WHERE i.user_id = :me AND (i.last_at < :before_at OR (i.last_at = :before_at AND i.conversation_id < :before_id))
     ORDER BY i.last_at DESC, i.conversation_id DESC LIMIT :most
     """
 )
+LAST_MESSAGES = query(
+    "/* conversations.last_messages */ SELECT * FROM readable WHERE viewer_id = :me AND id IN :ids ORDER BY id"
+)
+"""Apart from the list: to a list the view would be joined as a whole, row by row of all there is."""
+
 _END_OF_TIME = 2**62
 
 
@@ -98,17 +101,15 @@ def _peer(row: Row) -> Peer | None:
     return Peer(user_id=row["peer_id"], username=row["peer_username"], nickname=row["peer_nickname"])
 
 
-def _last_message(row: Row) -> LastMessage | None:
-    if row["message_id"] is None:
-        return None
+def _last_message(row: Row) -> LastMessage:
     return LastMessage(
-        id=row["message_id"],
-        seq=row["message_seq"],
-        from_user_id=row["author_id"],
+        id=row["id"],
+        seq=row["seq"],
+        from_user_id=row["user_id"],
         content=row["content"],
-        kind=row["message_kind"],
-        created_at=rfc3339(row["message_at"]),
-        recalled_at=rfc3339_or_none(row["message_recalled_at"]),
+        kind=row["kind"],
+        created_at=rfc3339(row["created_at"]),
+        recalled_at=rfc3339_or_none(row["recalled_at"]),
     )
 
 
@@ -130,6 +131,8 @@ async def conversations(ctx: Context, request: Conversations) -> ConversationLis
         before_id=request.before_conversation_id or 0,
         most=request.limit + 1,
     )
+    ids = [row["message_id"] for row in rows if row["message_id"] is not None]
+    newest = {row["id"]: _last_message(row) for row in await ctx.db.all(LAST_MESSAGES, me=ctx.user_id, ids=ids)}
     found = tuple(
         ConversationInfo(
             conversation_id=row["conversation_id"],
@@ -143,7 +146,7 @@ async def conversations(ctx: Context, request: Conversations) -> ConversationLis
             peer=_peer(row),
             last_seq=row["last_seq"],
             last_at=rfc3339(row["last_at"]),
-            last_message=_last_message(row),
+            last_message=newest.get(row["message_id"]),
             unread_count=row["unread_count"],
             read_seq=row["read_seq"],
             delivered_seq=row["delivered_seq"],

@@ -50,14 +50,19 @@ class FriendList:
 FRIENDS = query(
     """/* friends.list */
     SELECT f.friend_id, u.username, u.nickname, u.last_seen_at, f.remark, c.id AS conversation_id,
-           CASE WHEN c.last_message_seq > 0 THEN c.last_at END AS last_at, i.unread_count
+           CASE WHEN c.last_message_seq > 0 THEN c.last_at END AS last_at
     FROM friends f
     JOIN users u ON u.id = f.friend_id
     LEFT JOIN conversations c ON c.low_id = CASE WHEN f.user_id < f.friend_id THEN f.user_id ELSE f.friend_id END
                              AND c.high_id = CASE WHEN f.user_id < f.friend_id THEN f.friend_id ELSE f.user_id END
-    LEFT JOIN inbox i ON i.conversation_id = c.id AND i.user_id = f.user_id
     WHERE f.user_id = :me AND u.username_key > :after
     ORDER BY u.username_key LIMIT :most
+    """
+)
+UNREAD = query(
+    """/* friends.unread */
+    SELECT conversation_id, unread_count FROM inbox WHERE user_id = :me AND conversation_id IN :ids
+    ORDER BY conversation_id
     """
 )
 
@@ -66,6 +71,9 @@ FRIENDS = query(
 async def friends(ctx: Context, request: Friends) -> FriendList:
     after = names.key(request.after_username or "")
     rows = await ctx.db.all(FRIENDS, me=ctx.user_id, after=after, most=request.limit + 1)
+    ids = [row["conversation_id"] for row in rows if row["conversation_id"] is not None]
+    counts = await ctx.db.all(UNREAD, me=ctx.user_id, ids=ids)
+    unread = {row["conversation_id"]: row["unread_count"] for row in counts}
     shown = {row["friend_id"]: ctx.hub.seen(row["friend_id"]) for row in rows}
     found = tuple(
         FriendInfo(
@@ -78,7 +86,7 @@ async def friends(ctx: Context, request: Friends) -> FriendList:
             status_text=shown[row["friend_id"]].text,
             last_seen=rfc3339_or_none(row["last_seen_at"]),
             conversation_id=row["conversation_id"],
-            unread_count=row["unread_count"] or 0,
+            unread_count=unread.get(row["conversation_id"], 0),
             last_message_time=rfc3339_or_none(row["last_at"]),
         )
         for row in rows[: request.limit]

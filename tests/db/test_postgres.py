@@ -344,6 +344,7 @@ async def story(db: Transaction) -> None:
         await db.all(receipts.UNREAD, me=me)
         await db.all(reading.UNREAD, me=me, after=0, most=50)
         await db.all(friends.FRIENDS, me=me, after="", most=50)
+        await db.all(friends.UNREAD, me=me, ids=[talk])
         await db.all(profiles.SEARCH, q="ada@example.org", q_end="ada@example.orh", after="", most=50)
         await db.all(profiles.SEARCH, q="a", q_end="b", after="", most=50)
     membership = await access.Member().check(context(bob, now=40), reading.History(conversation_id=talk))

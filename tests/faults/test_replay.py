@@ -34,7 +34,7 @@ from chatd.op import REGISTRY
 from tests.model import TOKEN, Conversation, Learn, Message, Model, Refused
 from tests.support import PASSWORD, PATIENCE, config_for, masked, running
 
-EXAMPLES = int(os.environ.get("CHATD_STATEFUL", "24"))
+EXAMPLES = int(os.environ.get("CHATD_STATEFUL", "20"))
 STEPS = 40
 PEOPLE = ("ada", "bob", "chen", "dan")
 EMOJIS = ("👍", "🎉", "haha")
@@ -270,6 +270,8 @@ class Device(Memory):
                 frame = orjson.loads(raw)
                 self.watch(self.me, raw, frame)
                 if frame["type"] == "event":
+                    room = self.rooms.get(frame["conversation_id"])
+                    assert frame["seq"] is None or room is None or frame["seq"] > room.cursor, f"twice: {frame}"
                     self.hear(frame)
                 else:
                     self._replied(frame)
@@ -560,13 +562,16 @@ class Machine(RuleBasedStateMachine):
 
     def _change_members(self, me: str, group: Conversation, friends: Sequence[str]) -> None:
         """The first friend was away from the group for a while, the second is in it no more, the third came late."""
-        model, at, text = self.model, {"conversation_id": group.id}, self.token()
+        model, at, words = self.model, {"conversation_id": group.id}, self.token()
         self.plan(me, "group_remove", {**at, "user": friends[0]}, lambda: model.group_remove(me, group, friends[0]))
-        self.plan(me, "send", {**at, "content": text}, lambda: model.send(me, group, text))
+        self.plan(me, "send", {**at, "content": words}, lambda: model.send(me, group, words))
         back = [friends[0], *friends[2:]]
         self.plan(me, "group_add", {**at, "users": back}, lambda: model.group_add(me, group, back))
         if len(friends) > 1:
             self.plan(me, "group_remove", {**at, "user": friends[1]}, lambda: model.group_remove(me, group, friends[1]))
+        first, text = {"message_id": group.messages[0].id}, self.token()
+        self.plan(me, "edit", {**first, "content": text}, lambda: model.edit(me, group.messages[0], text))
+        self.plan(me, "pin", {**first, "on": True}, lambda: model.pin(me, group.messages[0], on=True))
         self.perform(self.devices[me][0], settles=False)
 
     def _talk(self, me: str, place: Conversation) -> None:
@@ -738,7 +743,11 @@ class Machine(RuleBasedStateMachine):
         wanted += [("unread_count", {}), *(("group_get", {"conversation_id": group.id}) for group in groups)]
         strange = [place for place in model.conversations if me not in place.stays and place.id and self.step % 4 == 0]
         wanted += [("history", {"conversation_id": place.id}) for place in strange]
+        changed = [one for one in model.messages if model.sees(me, one) and len(one.texts) > 1][self.step % 3 :][:1]
+        wanted += [("edits", {"message_id": message.id}) for message in changed]
         friends, blocks, unread, counts, *rest = await looker.ask_all(wanted)
+        for message in changed:
+            model.edits(me, message)(rest.pop()["data"])
         same(f"{me}: friends", self._friends(me), {one["username"] for one in friends["data"]["friends"]})
         same(f"{me}: blocks", self._blocks(me), {one["username"] for one in blocks["data"]["users"]})
         unseen = {
