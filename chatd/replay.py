@@ -58,28 +58,32 @@ async def after(ctx: Context, *, conversation_id: int, kind: str, seq: int, last
 
 def length(row: Row) -> int:
     """About how many bytes the event will be, besides its frame."""
-    return 0 if row["hidden"] is not None else sum(len((row[part] or "").encode()) for part in ("content", "data"))
+    if row["hidden"] is not None:
+        return 0
+    return len((row["content"] or "").encode()) + len(row["data"] or "")
 
 
 def heard(row: Row, *, viewer_id: int, peer_id: int | None) -> tuple[str, Any]:
     """The event that a stored entry is, its name and data, as the viewer would have heard it live."""
-    if row["hidden"] is not None:
+    message_id, _, event, author_id, username, client_id, kind, content, data, created_at, recalled_at, hidden = row
+    if hidden is not None:
         return "hidden", events.Hidden()
-    if row["event"] == "edit":
-        return "edit", {**orjson.loads(row["data"]), "content": row["content"]}
-    if row["event"] != "message":
-        return row["event"], orjson.Fragment(row["data"])
+    if event == "edit":
+        return "edit", {**orjson.loads(data), "content": content}
+    if event != "message":
+        return event, orjson.Fragment(data)
+    mine = author_id == viewer_id
     return "message", events.Message(
-        message_id=row["id"],
-        from_user_id=row["user_id"],
-        from_username=row["username"],
-        to_user_id=peer_id if row["user_id"] == viewer_id else (viewer_id if peer_id is not None else None),
-        kind=row["kind"],
-        content=row["content"],
-        created_at=rfc3339(row["created_at"]),
-        client_id=row["client_id"] if row["user_id"] == viewer_id else None,
-        recalled_at=rfc3339_or_none(row["recalled_at"]),
-        **extras_in(row),
+        message_id=message_id,
+        from_user_id=author_id,
+        from_username=username,
+        to_user_id=None if peer_id is None else (peer_id if mine else viewer_id),
+        kind=kind,
+        content=content,
+        created_at=rfc3339(created_at),
+        client_id=client_id if mine else None,
+        recalled_at=rfc3339_or_none(recalled_at),
+        **({} if data is None else orjson.loads(data)),
     )
 
 

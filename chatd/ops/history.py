@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from chatd import events
 from chatd.access import Member, Membership, OfMessage, Self, Target, membership
 from chatd.context import Context, Row
@@ -13,8 +15,7 @@ from chatd.errors import Invalid, Phrase
 from chatd.events import Person
 from chatd.op import op
 from chatd.pointers import move_pointers
-from chatd.record import record
-from chatd.replay import extras_in
+from chatd.record import filled, record
 from chatd.wire import PAGE_BYTES, Id, Limit, Name, Seq, Time, fit, rfc3339, rfc3339_or_none
 
 
@@ -64,24 +65,32 @@ class MessageInHistory(MessageInfo):
 
 def _fields(row: Row, *, viewer_id: int, peer_id: int | None, read: int, delivered: int) -> dict[str, Any]:
     """The fields of `MessageInfo`. `read` and `delivered` are the pointers that say so of this message."""
-    mine = row["user_id"] == viewer_id
-    return {
-        "id": row["id"],
-        "conversation_id": row["conversation_id"],
-        "seq": row["seq"],
-        "from_user_id": row["user_id"],
-        "from_username": row["username"],
+    message_id, conversation_id, seq, author_id, username, client_id, kind, data, content, *times = row
+    created_at, edited_at, recalled_at, *_ = times
+    mine = author_id == viewer_id
+    fields = {
+        "id": message_id,
+        "conversation_id": conversation_id,
+        "seq": seq,
+        "from_user_id": author_id,
+        "from_username": username,
         "to_user_id": None if peer_id is None else (peer_id if mine else viewer_id),
-        "content": row["content"],
-        "kind": row["kind"],
-        "is_read": row["seq"] <= read,
-        "is_delivered": row["seq"] <= delivered,
-        "created_at": rfc3339(row["created_at"]),
-        "client_id": row["client_id"] if mine else None,
-        "edited_at": rfc3339_or_none(row["edited_at"]),
-        "recalled_at": rfc3339_or_none(row["recalled_at"]),
-        **extras_in(row),
+        "content": content,
+        "kind": kind,
+        "is_read": seq <= read,
+        "is_delivered": seq <= delivered,
+        "created_at": rfc3339(created_at),
+        "client_id": client_id if mine else None,
+        "edited_at": rfc3339_or_none(edited_at),
+        "recalled_at": rfc3339_or_none(recalled_at),
+        "reply_to": None,
+        "mentions": (),
+        "mentions_all": False,
+        "forwarded_from": None,
     }
+    if data is not None:
+        fields |= orjson.loads(data)
+    return fields
 
 
 def _page(rows: Sequence[Row], limit: int) -> tuple[Sequence[Row], bool]:
@@ -110,7 +119,8 @@ class Unread:
 
 UNREAD = query(
     """/* history.unread */
-    SELECT r.*
+    SELECT r.id, r.conversation_id, r.seq, r.user_id, r.username, r.client_id, r.kind, r.data, r.content, r.created_at,
+           r.edited_at, r.recalled_at, r.conversation_kind, r.delivered_seq
     FROM members m
     JOIN conversations c ON c.id = m.conversation_id AND c.last_message_seq > m.read_seq
     JOIN readable r ON r.viewer_id = m.user_id AND r.conversation_id = m.conversation_id AND r.seq > m.read_seq
@@ -137,14 +147,15 @@ async def get(ctx: Context, request: Get) -> Unread:
         for conversation_id, seq in newest.items():
             await move_pointers(ctx, await membership(ctx, conversation_id), read_seq=seq)
     messages = tuple(
-        MessageInfo(
-            **_fields(
+        filled(
+            MessageInfo,
+            _fields(
                 row,
                 viewer_id=ctx.user_id,
                 peer_id=row["user_id"] if row["conversation_kind"] == "direct" else None,
                 read=row["seq"] if request.mark_read else 0,
                 delivered=row["seq"] if request.mark_read else row["delivered_seq"],
-            )
+            ),
         )
         for row in held
     )
@@ -174,13 +185,17 @@ class Page:
 
 BEFORE = query(
     """/* history.before */
-    SELECT * FROM readable WHERE viewer_id = :me AND conversation_id = :conversation_id AND seq < :seq
+    SELECT id, conversation_id, seq, user_id, username, client_id, kind, data, content, created_at,
+           edited_at, recalled_at
+    FROM readable WHERE viewer_id = :me AND conversation_id = :conversation_id AND seq < :seq
     ORDER BY seq DESC LIMIT :most
     """
 )
 AFTER = query(
     """/* history.after */
-    SELECT * FROM readable WHERE viewer_id = :me AND conversation_id = :conversation_id AND seq > :seq
+    SELECT id, conversation_id, seq, user_id, username, client_id, kind, data, content, created_at,
+           edited_at, recalled_at
+    FROM readable WHERE viewer_id = :me AND conversation_id = :conversation_id AND seq > :seq
     ORDER BY seq LIMIT :most
     """
 )
@@ -248,20 +263,15 @@ async def _in_history(ctx: Context, at: Membership, rows: Sequence[Row]) -> tupl
     for row in await ctx.db.all(REACTIONS, me=ctx.user_id, **where):
         reactions.setdefault(row["seq"], []).append(ReactionCount(row["emoji"], row["count"], bool(row["mine"])))
     pinned = {row["seq"] for row in await ctx.db.all(PINNED, **where)}
-    return tuple(
-        MessageInHistory(
-            **_fields(
-                row,
-                viewer_id=ctx.user_id,
-                peer_id=at.peer_id,
-                read=others_read if row["user_id"] == ctx.user_id else at.read_seq,
-                delivered=others_delivered if row["user_id"] == ctx.user_id else at.delivered_seq,
-            ),
-            reactions=tuple(reactions.get(row["seq"], ())),
-            pinned=row["seq"] in pinned,
-        )
-        for row in rows
-    )
+    me, peer_id = ctx.user_id, at.peer_id
+    messages = []
+    for row in rows:
+        read, delivered = (others_read, others_delivered) if row["user_id"] == me else (at.read_seq, at.delivered_seq)
+        fields = _fields(row, viewer_id=me, peer_id=peer_id, read=read, delivered=delivered)
+        fields["reactions"] = tuple(reactions.get(row["seq"], ()))
+        fields["pinned"] = row["seq"] in pinned
+        messages.append(filled(MessageInHistory, fields))
+    return tuple(messages)
 
 
 async def _pointers_of_others(ctx: Context, at: Membership) -> tuple[int, int]:
@@ -358,7 +368,9 @@ class Pinned:
 
 PINS = query(
     """/* history.pins */
-    SELECT r.* FROM pins p
+    SELECT r.id, r.conversation_id, r.seq, r.user_id, r.username, r.client_id, r.kind, r.data, r.content, r.created_at,
+           r.edited_at, r.recalled_at
+    FROM pins p
     JOIN readable r ON r.viewer_id = :me AND r.conversation_id = p.conversation_id AND r.seq = p.seq
     WHERE p.conversation_id = :conversation_id AND p.since_seq <= :last_seq AND p.seq < :before
     ORDER BY p.seq DESC LIMIT :most

@@ -273,7 +273,7 @@ class Recorder:
         self.heard: list[tuple[str, Any]] = []
 
     def _keep(self, query: Query, rows: Sequence[Row]) -> None:
-        told: list[dict[str, Any]] = [dict(row) for row in rows]  # type: ignore[call-overload]  # both rows are mappings
+        told: list[dict[str, Any]] = [dict(row) for row in rows]
         if "ORDER BY" not in query.sqlite:
             told.sort(key=repr)
         self.heard.append((query.name, told))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import signal
 import sqlite3
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from chatd.ops.history import MessageInfo, MessageInHistory
 from tests.support import PATIENCE, Person, Process, befriend, config_for, running
 
 SECRET = "zanzibar4711"
@@ -186,3 +188,13 @@ async def test_what_is_done_with_old_messages_while_away_from_a_group_is_learned
     heard = [(one["event"], one["data"].get("content")) for one in page["events"] if one["conversation_id"] == group]
     assert heard == [("hidden", None), ("edit", "known!"), ("hidden", None), ("member", None), ("hidden", None)]
     assert (live["event"], live["seq"], live["data"]) == ("hidden", page["events"][-1]["seq"], {})
+
+
+async def test_a_message_on_a_page_has_the_fields_that_the_reference_names(url: str) -> None:
+    ada, bob = await friends(url)
+    first = (await ada.data("send", to_user="bob", content="hi"))["message_id"]
+    await ada.data("send", to_user="bob", content="@bob", mentions=["bob"], reply_to=first)
+    for op, kind in (("get", MessageInfo), ("history", MessageInHistory)):
+        page = await bob.data(op, **({} if op == "get" else {"user": "ada"}))
+        for message in page["messages"]:
+            assert list(message) == [field.name for field in dataclasses.fields(kind)], op

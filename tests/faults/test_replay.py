@@ -831,9 +831,9 @@ class Machine(RuleBasedStateMachine):
         return pick((name for name in self.model.people if name != me), number)
 
     def place(self, me: str, number: int, wildly: bool) -> Conversation:
-        """Where somebody may write; else any conversation at all."""
+        """Where somebody may write, at times where that one was once; else any conversation at all."""
         known = [one for one in reversed(self.model.conversations) if one.id]
-        mine = [one for one in known if me in one.stays and one.stays[me].is_in and not one.stays[me].is_muted]
+        mine = [one for one in known if me in (one.stays if number == 21 else one.present)]
         groups = [one for one in mine if one.kind == "group"]
         return pick(known if wildly else groups + mine, number)
 
@@ -851,8 +851,14 @@ class Machine(RuleBasedStateMachine):
         fitting = [one for one in known if self.model.sees(me, one) and one.recalled is None and fits(one)]
         return pick(known if wildly else fitting, number)
 
-    def is_there(self, me: str, message: Message) -> bool:
-        return message.place.stays[me].is_in
+    @staticmethod
+    def is_there(me: str, message: Message, number: int) -> bool:
+        """Whether somebody may do something with a message; at times it does not matter."""
+        return message.place.stays[me].is_in or number % 8 == 5
+
+    @staticmethod
+    def is_admin(me: str, message: Message) -> bool:
+        return message.place.kind == "group" and message.place.stays[me].role != "member"
 
     # People
 
@@ -938,7 +944,7 @@ class Machine(RuleBasedStateMachine):
     @deed(5)
     def edit(self, me: str, a: int, b: int, wildly: bool) -> None:
         message = self.message(
-            me, a, wildly, lambda one: one.author == me and one.forwarded_from is None and self.is_there(me, one)
+            me, a, wildly, lambda one: one.author == me and one.forwarded_from is None and self.is_there(me, one, b)
         )
         text = self.token()
         fields = {"message_id": message.id, "content": text}
@@ -946,22 +952,21 @@ class Machine(RuleBasedStateMachine):
 
     @deed(3)
     def recall(self, me: str, a: int, b: int, wildly: bool) -> None:
-        message = self.message(
-            me,
-            a,
-            wildly,
-            lambda one: self.is_there(me, one) and (one.author == me or one.place.stays[me].role != "member"),
-        )
+        def fits(one: Message) -> bool:
+            may = self.is_there(me, one, b) and (one.author == me or self.is_admin(me, one))
+            return may and (b % 3 > 0 or one.is_pinned())
+
+        message = self.message(me, a, wildly, fits)
         self.plan(me, "recall", {"message_id": message.id}, lambda: self.model.recall(me, message))
 
     @deed(3)
     def delete(self, me: str, a: int, b: int, wildly: bool) -> None:
-        message = self.message(me, a, wildly)
+        message = self.message(me, a, wildly, lambda one: b % 3 > 0 or bool(one.reactions) or one.is_pinned())
         self.plan(me, "delete", {"message_id": message.id}, lambda: self.model.delete(me, message))
 
     @deed(4)
     def react(self, me: str, a: int, b: int, wildly: bool) -> None:
-        message = self.message(me, a, wildly, lambda one: self.is_there(me, one))
+        message = self.message(me, a, wildly, lambda one: self.is_there(me, one, b))
         emoji = pick(EMOJIS, b)
         on = (me not in message.reactions_now().get(emoji, ())) != (b == 23)
         fields = {"message_id": message.id, "emoji": emoji, "on": on}
@@ -975,19 +980,17 @@ class Machine(RuleBasedStateMachine):
             for emoji, who in message.reactions_now().items()
             if me in who
         }
-        message = self.message(me, a, wildly, lambda one: one.id in reacted and self.is_there(me, one))
+        message = self.message(me, a, wildly, lambda one: one.id in reacted and self.is_there(me, one, b))
         emoji = reacted.get(message.id, EMOJIS[0])
         fields = {"message_id": message.id, "emoji": emoji, "on": False}
         self.plan(me, "react", fields, lambda: self.model.react(me, message, emoji, on=False))
 
     @deed(3)
     def pin(self, me: str, a: int, b: int, wildly: bool) -> None:
-        message = self.message(
-            me,
-            a,
-            wildly,
-            lambda one: self.is_there(me, one) and (one.place.kind != "group" or one.place.stays[me].role != "member"),
-        )
+        def fits(one: Message) -> bool:
+            return self.is_there(me, one, b) and (one.place.kind != "group" or self.is_admin(me, one))
+
+        message = self.message(me, a, wildly, fits)
         on = message.is_pinned() == (b == 23)
         fields = {"message_id": message.id, "on": on}
         self.plan(me, "pin", fields, lambda: self.model.pin(me, message, on=on))
