@@ -19,20 +19,23 @@ def publish(hub: Hub, ctx: Context, asker: Listener | None) -> None:
     for conversation_id, user_ids in ctx.members.items():
         hub.learn(conversation_id, user_ids)
     for emitted in ctx.emitted:
+        kind = type(emitted.data)
+        if kind is events.Message:
+            _tell(hub, emitted, asker)
+            hub.said = True
+            continue
         if emitted.enter:
             hub.enter(emitted.conversation_id, emitted.enter)
-        if type(emitted.data) in events.FLEETING:
+        if kind in events.FLEETING:
             _show(hub, emitted, ctx.now)
         else:
             _tell(hub, emitted, asker)
         if emitted.leave:
             hub.leave(emitted.conversation_id, emitted.leave)
-        if type(emitted.data) in PARTING:
+        if kind in PARTING:
             hub.partings += 1
-        elif type(emitted.data) is events.Recall:
-            hub.erased = True
-    if ctx.emitted:
-        hub.said = True
+        hub.erased |= kind is events.Recall
+        hub.said |= kind is events.Edit
 
 
 def _tell(hub: Hub, emitted: Emitted, asker: Listener | None) -> None:

@@ -61,7 +61,12 @@ class Sent:
     example={"to_user": "bob", "content": "hi"},
 )
 async def send(ctxs: Sequence[Context], requests: Sequence[Send], at: Sequence[Membership]) -> list[Sent | ChatError]:
-    drafts = [await _draft(ctx, request, place) for ctx, request, place in zip(ctxs, requests, at, strict=True)]
+    drafts = [
+        log.Draft(ctx, place.conversation_id, "text", request.content, {}, place.hearers)
+        if request.kind == "text" and request.reply_to is None and not request.mentions
+        else await _draft(ctx, request, place)
+        for ctx, request, place in zip(ctxs, requests, at, strict=True)
+    ]
     posted = iter(await log.post([draft for draft in drafts if isinstance(draft, log.Draft)]))
     return [draft if isinstance(draft, ChatError) else _sent(draft, *next(posted)) for draft in drafts]
 
@@ -71,8 +76,7 @@ def _sent(draft: log.Draft, message_id: int, seq: int) -> Sent:
 
 
 async def _draft(ctx: Context, request: Send, at: Membership) -> log.Draft | ChatError:
-    if request.kind == "text" and request.reply_to is None and not request.mentions:
-        return log.Draft(ctx, at.conversation_id, "text", request.content, {}, at.hearers)
+    """A message that says more than its text. Or why it may not."""
     try:
         content = await content_of(ctx, request.kind, request.content)
         extras = await extras_of(ctx, at, reply_to=request.reply_to, mentions=request.mentions)

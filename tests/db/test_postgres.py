@@ -300,7 +300,7 @@ class Recorder:
         return changed
 
 
-async def story(db: Transaction) -> None:
+async def story(db: Transaction) -> None:  # noqa: PLR0915  (it is one story)
     """Three people meet, talk, read, log in and out, fall out: the code of the ops, in one transaction."""
 
     def context(identity: Identity, now: int) -> Context:
