@@ -88,9 +88,12 @@ CONVERSATIONS = query(
     """
 )
 LAST_MESSAGES = query(
-    "/* conversations.last_messages */ SELECT * FROM readable WHERE viewer_id = :me AND id IN :ids ORDER BY id"
+    """/* conversations.last_messages */
+    SELECT r.* FROM entries n CROSS JOIN readable r
+    WHERE n.id IN :ids AND r.id = n.id AND r.viewer_id = :me ORDER BY r.id
+    """
 )
-"""Apart from the list: to a list the view would be joined as a whole, row by row of all there is."""
+"""Apart from the list, to which the view would be joined as a whole; the messages first, by their ids."""
 
 _END_OF_TIME = 2**62
 
