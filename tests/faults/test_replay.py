@@ -34,7 +34,7 @@ from chatd.op import REGISTRY
 from tests.model import TOKEN, Conversation, Learn, Message, Model, Refused
 from tests.support import PASSWORD, PATIENCE, config_for, masked, running
 
-EXAMPLES = int(os.environ.get("CHATD_STATEFUL", "20"))
+EXAMPLES = int(os.environ.get("CHATD_STATEFUL", "26"))
 STEPS = 40
 PEOPLE = ("ada", "bob", "chen", "dan")
 EMOJIS = ("👍", "🎉", "haha")
@@ -525,6 +525,7 @@ class Machine(RuleBasedStateMachine):
         self.allowed: dict[str, set[str]] = {}
         self.planned: list[Planned] = []
         self.name = ""
+        self.hasty = False
         self.last: dict[str, tuple[str, Frame, Frame]] = {}
         self.step = 0
 
@@ -831,14 +832,14 @@ class Machine(RuleBasedStateMachine):
         return pick((name for name in self.model.people if name != me), number)
 
     def place(self, me: str, number: int, wildly: bool) -> Conversation:
-        """Where somebody may write, at times where that one was once; else any conversation at all."""
+        """Where somebody may write, at times where that one was once; wildly, any conversation at all."""
         known = [one for one in reversed(self.model.conversations) if one.id]
         mine = [one for one in known if me in (one.stays if number == 21 else one.present)]
         groups = [one for one in mine if one.kind == "group"]
         return pick(known if wildly else groups + mine, number)
 
     def group(self, me: str, number: int, wildly: bool, *roles: str) -> Conversation:
-        """A group in which somebody has one of these roles; else any conversation at all."""
+        """A group in which somebody has one of these roles; wildly, any conversation at all."""
         known = [one for one in reversed(self.model.conversations) if one.id]
         fitting = [one for one in known if me in one.present and one.kind == "group" and one.stays[me].role in roles]
         return pick(known if wildly else fitting, number)
@@ -846,7 +847,7 @@ class Machine(RuleBasedStateMachine):
     def message(
         self, me: str, number: int, wildly: bool, fits: Callable[[Message], bool] = lambda message: True
     ) -> Message:
-        """A message that somebody sees and that fits; else any at all."""
+        """A message that somebody sees and that fits; wildly, any at all."""
         known = self.model.messages
         fitting = [one for one in known if self.model.sees(me, one) and one.recalled is None and fits(one)]
         return pick(known if wildly else fitting, number)
