@@ -35,7 +35,7 @@ def publish(hub: Hub, ctx: Context, asker: Listener | None) -> None:
         if kind in PARTING:
             hub.partings += 1
         hub.erased |= kind is events.Recall
-        hub.said |= kind is events.Edit
+        hub.said |= emitted.seq is not None
 
 
 def _tell(hub: Hub, emitted: Emitted, asker: Listener | None) -> None:
