@@ -17,11 +17,14 @@ PAUSE = 0.2
 STEP = 64
 """Entries indexed at once: about as much work as writing them."""
 
-PATIENCE = 50
-"""How often the writer is let go first before a step is taken beside it."""
+LOOK = 0.005
+"""Seconds between two looks at the writer."""
 
-RETRY = 0.02
-"""Seconds until it is looked again whether the writer rests."""
+RESTS = 4
+"""In so many looks on end a writer that has something to do is not seen idle, as it is between two of its batches."""
+
+PATIENCE = 1.0
+"""Seconds that a busy writer is let go first before a step is taken beside it."""
 
 
 async def keep_indexed(hub: Hub, transactions: Transactions) -> None:
@@ -35,16 +38,20 @@ async def keep_indexed(hub: Hub, transactions: Transactions) -> None:
             while hub.said:
                 await _rest(transactions)
                 hub.said = False
-                if await transactions.in_writer(fulltext.index_next, STEP):
-                    hub.said = True
+                more = await transactions.in_writer(fulltext.index_next, STEP)
+                while more and not transactions.database.busy:
+                    more = await transactions.in_writer(fulltext.index_next, STEP)
+                hub.said |= more
         except Exception:
             log.exception("indexing failed; it goes on")
         await asyncio.sleep(PAUSE)
 
 
 async def _rest(transactions: Transactions) -> None:
-    """Wait until nothing is written, but not for ever."""
-    for _ in range(PATIENCE):
-        if not transactions.database.busy:
+    """Wait until the writer has nothing to do, but not for ever."""
+    idle = 0
+    for _ in range(round(PATIENCE / LOOK)):
+        idle = 0 if transactions.database.busy else idle + 1
+        if idle == RESTS:
             return
-        await asyncio.sleep(RETRY)
+        await asyncio.sleep(LOOK)
