@@ -11,7 +11,7 @@ from chatd.transactions import Transactions
 
 log = logging.getLogger("chatd.indexer")
 
-PAUSE = 0.2
+PAUSE = 1.0
 """Seconds that messages are gathered before they are indexed."""
 
 STEP = 64

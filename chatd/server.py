@@ -25,7 +25,7 @@ log = logging.getLogger("chatd.server")
 RECEIVED = 64 * 1024
 """The most bytes taken from a connection in one go."""
 
-SWEEP = 0.5
+SWEEP = 1.0
 """Seconds between two looks at every connection's deadline."""
 
 
