@@ -39,10 +39,13 @@ class Admission:
         if not self._is_proxy(address):
             return address
         hops = [hop.strip() for hop in ",".join(forwarded_for).split(",")]
-        client = next((hop for hop in reversed(hops) if hop and not self._is_proxy(hop)), address)
-        if client != address:
-            self.went(address)
-            self.came(client)
+        return next((hop for hop in reversed(hops) if hop and not self._is_proxy(hop)), address)
+
+    def moved(self, address: str, forwarded_for: Sequence[str]) -> str:
+        """The same, and the connection counts from now on as its client's: it is one client's alone."""
+        client = self.behind(address, forwarded_for)
+        self.went(address)
+        self.came(client)
         return client
 
     def is_flooded(self, address: str) -> bool:

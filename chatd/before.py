@@ -44,7 +44,8 @@ class Before(Outside):
         return await self._dispatcher.transactions.in_writer(function, *args, **kwargs)
 
     def admit(self, user_id: int) -> None:
-        self._dispatcher.admit(user_id)
+        if self._call.peer.is_live:
+            self._dispatcher.admit(user_id)
 
     def authenticate(self, identity: Identity, lang: Language) -> None:
         self._dispatcher.welcome(self._call.peer, identity, lang)

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, cast
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import OPEN
-from websockets.server import ServerProtocol
 
 from chatd import wire
 from chatd.frames import LONGEST_CONTROL, PONG, TEXT, measure, text_frame, unmask
-from chatd.handshake import answer
-from chatd.http import BAD_REQUEST
+from chatd.handshake import BAD_REQUEST, LONGEST_HEAD, answer, is_for_websocket, protocol
 from chatd.limits import Bucket
 from chatd.peer import BAD_PAYLOAD, TOO_SLOW, Peer
 from chatd.phase import LIVE, Phase
@@ -24,10 +22,6 @@ if TYPE_CHECKING:
     from chatd.server import Server
 
 log = logging.getLogger("chatd.server")
-
-# websockets logs whole frames at DEBUG: passwords and tokens would be among them.
-_quiet = logging.getLogger("chatd.websockets")
-_quiet.setLevel(logging.WARNING)
 
 END = b"\r\n\r\n"
 """What ends the request (RFC 9112, section 2.1)."""
@@ -72,9 +66,7 @@ class Connection(Peer, asyncio.BufferedProtocol):
         now = server.loop.time()
         super().__init__(number=server.next_number(), address="", bucket=Bucket(server.config.rates.ops, now))
         self._server = server
-        self.protocol = ServerProtocol(
-            extensions=server.extensions, max_size=server.config.server.frame_bytes, logger=_quiet
-        )
+        self.protocol = protocol(server.extensions, longest=server.config.server.frame_bytes)
         self.phase = Phase.HANDSHAKE
         self.heard = now
         self.deadline = now + server.config.server.handshake_timeout
@@ -128,15 +120,20 @@ class Connection(Peer, asyncio.BufferedProtocol):
             self._feed(data)
 
     def _shake_hands(self, data: bytes) -> None:
-        """Have the request answered before what may have come with it."""
-        seen = bytes(self._rest) + data
-        at = seen.find(END)
-        end = len(data) if at < 0 else at + len(END) - len(self._rest)
-        self._rest[:] = seen[1 - len(END) :] if at < 0 else b""
-        self._feed(data[:end])
+        """Have the request answered before what may have come with it; what is not for us goes to HTTP."""
+        self._rest += data
+        head, end, following = self._rest.partition(END)
+        if not end and len(self._rest) < LONGEST_HEAD:
+            return
+        self._rest.clear()
+        if not is_for_websocket(head):
+            self.phase = Phase.LOST
+            self._server.speak_http(self, bytes(head + end + following))
+            return
+        self._feed(bytes(head + end))
         self._whole_frames = self.phase in LIVE and not self.protocol.extensions
-        if end < len(data):
-            self._take(data[end:])
+        if following:
+            self._take(bytes(following))
 
     def _cut(self, data: bytes) -> None:
         """Cut whole text frames by hand; all others are websockets', which thus always stands between two frames."""
@@ -183,8 +180,7 @@ class Connection(Peer, asyncio.BufferedProtocol):
         if protocol.writes:
             if protocol.close_expected() and self.phase is not Phase.CLOSING:
                 self._leave()
-                if protocol.writes == [b""]:  # websockets gives no answer to what it could not parse
-                    protocol.writes = [BAD_REQUEST, b""]
+                protocol.writes = protocol.writes if protocol.writes != [b""] else [BAD_REQUEST, b""]
             self._send_protocol()
 
     def eof_received(self) -> bool:
@@ -250,7 +246,7 @@ class Connection(Peer, asyncio.BufferedProtocol):
 
     def _requested(self, request: Request) -> None:
         protocol, server = self.protocol, self._server
-        self.address = server.admission.behind(self.address, request.headers.get_all("X-Forwarded-For"))
+        self.address = server.admission.moved(self.address, request.headers.get_all("X-Forwarded-For"))
         protocol.send_response(answer(protocol, request, address=self.address, admission=server.admission))
         if protocol.state is OPEN:
             self.phase = Phase.GUEST
@@ -309,9 +305,7 @@ class Connection(Peer, asyncio.BufferedProtocol):
                 return
         self._queued += len(frame)
         self._frames.append(frame)
-        if self._writable and not self._dirty:
-            self._dirty = True
-            self._server.dirty(self)
+        self._soon()
 
     def _soon(self) -> None:
         """Have what is queued written at the end of this turn of the loop."""

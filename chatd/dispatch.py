@@ -63,10 +63,10 @@ class Dispatcher:
 
     # Frames in
 
-    def receive(self, peer: Peer, data: bytes | bytearray) -> None:
-        """Take a text frame's payload. Raises `wire.NotUtf8`."""
+    def receive(self, peer: Peer, data: bytes | bytearray, *, name: str | None = None) -> None:
+        """Take a text frame's payload, or the request for the op of this name. Raises `wire.NotUtf8`."""
         if peer.waiting is None and not peer.backlog:
-            call = self._decode(peer, data)
+            call = self._decode(peer, data, name)
             if self._may_begin(call):
                 self._begin(call)
             else:
@@ -101,16 +101,19 @@ class Dispatcher:
         most = READS if call.lane == "read" else self.config.server.in_flight
         return not peer.congested and peer.session.may_begin(call.lane, exclusive=call.exclusive, most=most)
 
-    def _decode(self, peer: Peer, data: bytes | bytearray) -> Call:
+    def _decode(self, peer: Peer, data: bytes | bytearray, name: str | None = None) -> Call:
         call = Call(peer, self.transactions, self._finish)
+        call.name = name
         try:
             body = wire.parse(data)
             call.id = wire.take_id(body)
+            if name is not None:
+                body["type"] = name
             call.name = wire.take_type(body)
             wire.refuse_nul(data, body)
             op = REGISTRY.get(call.name)
             if op is None:
-                raise UnknownOp(field="type", name=call.name[:64])
+                raise UnknownOp(field="type", name=call.name[: wire.LONGEST_NAME])
             if op.takes_client_id:
                 call.client_id = wire.take_client_id(body)
             call.request = op.schema.convert(body, owner=op.name)
@@ -274,6 +277,9 @@ class Dispatcher:
         """The peer is this user. Raises `TooManyConnections`."""
         if peer.session.state is State.CLOSED:
             return
+        if not peer.is_live:
+            peer.session.authenticated(identity, lang)
+            return
         self.admit(identity.user_id)
         peer.session.authenticated(identity, lang)
         self._hub.add(identity.user_id, peer)
@@ -286,7 +292,7 @@ class Dispatcher:
 
     def part(self, peer: Peer) -> None:
         """The peer is nobody any more."""
-        if peer.session.state is not State.USER:
+        if peer.session.state is not State.USER or not peer.is_live:
             return
         self._lose(peer)
         peer.session.signed_out()

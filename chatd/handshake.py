@@ -1,30 +1,43 @@
-"""The answer to a connection's first request: it becomes a WebSocket, it gets a page, or it is refused."""
+"""The answer to a request for the WebSocket: it becomes one, or it is refused."""
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Sequence
+
+from websockets.extensions import ServerExtensionFactory
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from chatd.admission import Admission
-from chatd.http import page
 
-PATHS = frozenset({"/ws", "/ws/chat"})
+LONGEST_HEAD = 16 * 1024
+"""Bytes of a request after which nobody waits for its end."""
+
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+"""The answer where websockets gives none: to what it could not parse."""
+
+# websockets logs whole frames at DEBUG: passwords and tokens would be among them.
+_quiet = logging.getLogger("chatd.websockets")
+_quiet.setLevel(logging.WARNING)
+
+_OURS = re.compile(rb"GET /ws(?:/chat)?(?:\?[^ ]*)? HTTP/1\.1\r\n")
+
+
+def protocol(extensions: Sequence[ServerExtensionFactory] | None, *, longest: int) -> ServerProtocol:
+    """The server's side of one WebSocket; no frame may be longer than `longest` bytes."""
+    return ServerProtocol(extensions=extensions, max_size=longest, logger=_quiet)
+
+
+def is_for_websocket(head: bytes | bytearray) -> bool:
+    """Whether a request that begins like this is for the WebSocket; all others are plain HTTP."""
+    return _OURS.match(head) is not None
 
 
 def answer(protocol: ServerProtocol, request: Request, *, address: str, admission: Admission) -> Response:
     """What to send to a request that came from this address (RFC 6455, section 4.2.2, where it is a WebSocket's)."""
     headers = request.headers
     hosts = headers.get_all("Host")
-    path = request.path.partition("?")[0]
     refusal = admission.refusal(address, origins=headers.get_all("Origin"), hosts=hosts)
-    if refusal is not None:
-        response = protocol.reject(*refusal)
-    elif path in PATHS:
-        response = protocol.accept(request)
-    else:
-        secure = "https" in headers.get_all("X-Forwarded-Proto")
-        host = ",".join(hosts) or "127.0.0.1"
-        response = protocol.reject(*page(method=request.method, path=path, host=host, secure=secure))
-    if request.method == "HEAD":
-        response.body = b""
-    return response
+    return protocol.reject(*refusal) if refusal is not None else protocol.accept(request)

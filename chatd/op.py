@@ -87,6 +87,8 @@ class Op:
     raises: tuple[type[ChatError], ...]
     example: dict[str, Any]
     doc: str
+    needs_socket: bool
+    """Whether it is about the connection itself: over HTTP there is none."""
     takes_client_id: bool
     """Whether a retry of the op is recognized. A guest has no (user, client_id) to be recognized by."""
 
@@ -109,6 +111,7 @@ def op(
     write_when: str | None = None,
     before: Function | None = None,
     together: bool = False,
+    needs_socket: bool = False,
     rate: Rate | None = None,
     emits: Sequence[type[Any]] = (),
     raises: Sequence[type[ChatError]] = (),
@@ -167,6 +170,7 @@ def op(
             raises=tuple(dict.fromkeys([*needs.raises, *raises])),
             example=example,
             doc=doc,
+            needs_socket=needs_socket,
             takes_client_id=lane == "write" and needs.asks == "user",
         )
         return function

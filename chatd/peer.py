@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from chatd.limits import Bucket
 from chatd.session import Session
 from chatd.wire import Outgoing
 
@@ -25,12 +24,23 @@ SESSION_ENDED = 4001
 """Close code: the session was ended, its token is worth nothing any more; log in again."""
 
 
+class Allowance(Protocol):
+    """How much a client may ask for."""
+
+    def take(self, now: float) -> float:
+        """Ask for one thing more. Returns 0.0, or the seconds until it will be allowed."""
+        ...
+
+
 class Peer:
-    """What the dispatcher needs of a client; `server.Connection` is one over a WebSocket."""
+    """What the dispatcher needs of a client; `connection.Connection` is one over a WebSocket."""
 
     __slots__ = ("address", "backlog", "bucket", "number", "session", "waiting")
 
-    def __init__(self, *, number: int, address: str, bucket: Bucket) -> None:
+    is_live = True
+    """Whether it is there after its reply: hears events, and is seen."""
+
+    def __init__(self, *, number: int, address: str, bucket: Allowance) -> None:
         self.number = number
         self.address = address
         self.bucket = bucket

@@ -16,9 +16,12 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 
 from chatd import config
 from chatd.admission import Admission
+from chatd.api import Api
 from chatd.connection import Connection
 from chatd.dispatch import Dispatcher
+from chatd.http import HttpConnection
 from chatd.peer import RESTART
+from chatd.site import Site
 
 log = logging.getLogger("chatd.server")
 
@@ -40,7 +43,14 @@ class Server:
             [ServerPerMessageDeflateFactory()] if configuration.server.compression else None
         )
         self._connections: set[Connection] = set()
+        self._http: set[HttpConnection] = set()
         self.admission = Admission(configuration.server)
+        self.site = Site(
+            configuration.server,
+            admission=self.admission,
+            api=Api(dispatcher),
+            transactions=dispatcher.transactions,
+        )
         self._dirty: list[Connection] = []
         self.received = memoryview(bytearray(RECEIVED))
         """Where every connection's bytes arrive; each takes its own out at once."""
@@ -70,6 +80,25 @@ class Server:
         self.admission.came(connection.address)
         if self.admission.is_flooded(connection.address):
             connection.transport.abort()
+
+    def speak_http(self, connection: Connection, data: bytes) -> None:
+        """A connection turns out not to be for the WebSocket. `data` is what has come on it."""
+        self._connections.discard(connection)
+        http = HttpConnection(
+            self.site.answer,
+            address=connection.address,
+            idle=self.config.server.handshake_timeout,
+            forwarded=self.admission.behind,
+            lost=self._lost_http,
+        )
+        self._http.add(http)
+        connection.transport.set_protocol(http)
+        http.connection_made(connection.transport)
+        http.data_received(data)
+
+    def _lost_http(self, connection: HttpConnection) -> None:
+        self._http.discard(connection)
+        self.admission.went(connection.address)
 
     def lost(self, connection: Connection) -> None:
         """A connection is gone."""
@@ -104,6 +133,12 @@ class Server:
                 connection.overdue(now)
             except Exception:
                 _give_up(connection)
+        for http in [one for one in self._http if one.deadline <= now]:
+            try:
+                http.overdue()
+            except Exception:
+                log.exception("a connection is given up")
+                http.abort()
 
     # The end
 
@@ -117,6 +152,7 @@ class Server:
             connection.pause(True)
             connection.backlog = connection.waiting = None
         await _within(self.dispatcher.settle(), now + timeout / 2)
+        await _within(asyncio.gather(*(http.finish() for http in self._http)), now + timeout / 2)
         self.dispatcher.abandon()
         for connection in tuple(self._connections):
             connection.close(RESTART, "the server restarts: reconnect and sync")
@@ -125,6 +161,8 @@ class Server:
             await _within(self._empty.wait(), deadline)
         for connection in tuple(self._connections):
             connection.transport.abort()
+        for http in tuple(self._http):
+            http.abort()
         if self._sweeper is not None:
             self._sweeper.cancel()
 

@@ -297,6 +297,10 @@ def take_id(body: dict[str, Any]) -> RequestId:
     )
 
 
+LONGEST_NAME = 64
+"""Characters of what stands for an op's name in an answer."""
+
+
 def take_type(body: dict[str, Any]) -> str:
     """Remove and return the frame's `type`. Raises `InvalidFrame` where there is none."""
     value = body.pop("type", None)

@@ -8,17 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Person, Process, config_for, running
+from tests.support import Person, Process, Web, config_for, running
 
 
 @pytest.fixture(autouse=True)
 async def goodbye() -> AsyncIterator[None]:
     """Whoever is still connected at the end of a test leaves."""
     Person.everybody.clear()
+    Web.everybody.clear()
     yield
     for person in Person.everybody:
         person.socket.transport.abort()
     await asyncio.gather(*(person.socket.wait_closed() for person in Person.everybody))
+    await asyncio.gather(*(web.close() for web in Web.everybody))
 
 
 @pytest.fixture

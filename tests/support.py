@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sqlite3
+import struct
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -148,6 +151,101 @@ class Person:
     async def close(self) -> None:
         """Leave."""
         await self.socket.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A response. `headers` by lower-case name; of a name that came more than once, all values."""
+
+    status: int
+    headers: dict[str, list[str]]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.body)
+
+
+class Web:
+    """Somebody who speaks HTTP on one connection, byte by byte where need be."""
+
+    everybody: ClassVar[list[Web]] = []
+    """Who came during this test; a fixture sees them off."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.everybody.append(self)
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def at(cls, url: str) -> Self:
+        """Connect to where the WebSocket of this address is."""
+        host, _, port = url.removeprefix("ws://").removesuffix("/ws").rpartition(":")
+        return cls(*await asyncio.open_connection(host, int(port)))
+
+    def say(self, method: str, target: str, body: bytes | None = None, /, **headers: str) -> None:
+        """Send a request; `content_type` is the header Content-Type."""
+        told = {"Host": "chat.test", **{name.replace("_", "-").title(): value for name, value in headers.items()}}
+        if body is not None:
+            told["Content-Length"] = str(len(body))
+        head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+        self.writer.write(f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode() + (body or b""))
+
+    async def answer(self, *, bodyless: bool = False) -> Answered:
+        """The next response; `bodyless` if it has only the head of one, as to HEAD."""
+        async with asyncio.timeout(PATIENCE):
+            lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
+            headers: dict[str, list[str]] = {}
+            for name, _, value in (line.partition(": ") for line in lines[1:]):
+                headers.setdefault(name.lower(), []).append(value)
+            version, status, _ = lines[0].split(" ", 2)
+            assert version == "HTTP/1.1"
+            length = 0 if bodyless else int(headers.get("content-length", ["0"])[0])
+            return Answered(int(status), headers, await self.reader.readexactly(length))
+
+    async def get(self, target: str, method: str = "GET", /, **headers: str) -> Answered:
+        """Ask for something without a body, and wait for the response."""
+        self.say(method, target, **headers)
+        return await self.answer(bodyless=method == "HEAD")
+
+    async def ask(self, op: str, /, *, token: str | None = None, **fields: Any) -> tuple[HTTPStatus, dict[str, Any]]:
+        """Ask for an op, and wait for its status and its reply."""
+        authorization = {} if token is None else {"authorization": f"Bearer {token}"}
+        self.say("POST", f"/api/{op}", orjson.dumps(fields), **authorization)
+        answered = await self.answer()
+        assert answered.headers["content-type"] == ["application/json"], answered
+        return HTTPStatus(answered.status), answered.json
+
+    async def data(self, op: str, /, *, token: str | None = None, **fields: Any) -> Any:
+        """The data of a successful reply."""
+        status, reply = await self.ask(op, token=token, **fields)
+        assert (status, reply["success"]) == (200, True), reply
+        return reply["data"]
+
+    async def error(self, op: str, /, *, token: str | None = None, **fields: Any) -> tuple[int, str]:
+        """The status and the code of a failed reply."""
+        status, reply = await self.ask(op, token=token, **fields)
+        assert not reply["success"], reply
+        return status.value, reply["error"]["code"]
+
+    async def ended(self) -> bool:
+        """Wait until the daemon ends the connection. Whether it sent nothing before that."""
+        try:
+            return await asyncio.wait_for(self.reader.read(), PATIENCE) == b""
+        except ConnectionResetError:
+            return True
+
+    def reset(self) -> None:
+        """Leave without a goodbye (RFC 9293, section 3.10.5)."""
+        client: socket.socket = self.writer.get_extra_info("socket")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+    async def close(self) -> None:
+        """Leave."""
+        self.writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await self.writer.wait_closed()
 
 
 async def befriend(one: Person, other: Person, *, username: str) -> int:

@@ -94,7 +94,7 @@ def test_nobody_else_is_believed(proxied: Admission) -> None:
 
 
 def test_a_connection_through_a_proxy_counts_for_its_client(proxied: Admission) -> None:
-    proxied.behind(PROXY, [CLIENT])
+    proxied.moved(PROXY, [CLIENT])
     proxied.came(CLIENT)
     assert refusal(proxied, address=CLIENT) is not None
     proxied.came(PROXY)
@@ -102,7 +102,7 @@ def test_a_connection_through_a_proxy_counts_for_its_client(proxied: Admission) 
 
 
 def test_a_proxys_own_connection_counts_for_the_proxy(proxied: Admission) -> None:
-    proxied.behind(PROXY, [])
+    proxied.moved(PROXY, [])
     proxied.came(PROXY)
     assert refusal(proxied, address=PROXY) is not None
 

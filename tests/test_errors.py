@@ -92,3 +92,22 @@ def test_an_error_names_the_field_and_when_to_try_again() -> None:
 def test_what_asks_to_try_again_says_that_it_is_temporary() -> None:
     temporary = {code for code, error in BY_CODE.items() if error.temporary}
     assert temporary == {"rate_limited", "too_many_connections", "busy", "unavailable", "muted"}
+
+
+@every_error
+def test_an_error_has_a_status_over_http(error: type[ChatError]) -> None:
+    assert error.status in (400, 401, 403, 404, 409, 413, 429, 500)
+
+
+def test_a_status_says_whose_turn_it_is() -> None:
+    """400 is for what was asked in a wrong way; 429 asks to come back, and of the others only these are temporary."""
+    by_status: dict[int, set[str]] = {}
+    for code, error in BY_CODE.items():
+        by_status.setdefault(error.status, set()).add(code)
+    assert by_status[400] == {"invalid_json", "invalid_frame", "invalid", "needs_socket"}
+    assert by_status[401] == {"unauthenticated", "bad_credentials", "bad_token"}
+    assert by_status[404] == {"unknown_op", "not_found"}
+    assert by_status[429] == {"rate_limited", "too_many_connections", "busy"}
+    assert by_status[500] == {"unavailable", "internal"}
+    temporary = {code for code, error in BY_CODE.items() if error.temporary}
+    assert temporary - by_status[429] == {"unavailable", "muted"}

@@ -184,6 +184,11 @@ def test_only_what_is_checked_together_is_answered_together() -> None:
     assert not any(isinstance(access, AccessTogether) for access in (Self(), Guest(), Anyone()))
 
 
+def test_an_op_may_be_asked_for_without_a_socket_unless_it_says_otherwise() -> None:
+    assert not register(greet).needs_socket
+    assert register(greet_with, needs=Member(), needs_socket=True).needs_socket
+
+
 # What is refused
 
 

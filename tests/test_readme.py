@@ -20,7 +20,7 @@ from chatd.client import Client
 from tests.support import PATIENCE, Person, Process
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-CONVERSATION = README[README.index("## A first conversation") : README.index("## Running it")]
+CONVERSATION = README[README.index("## A first conversation") : README.index("## With curl")]
 STEP = re.compile(r"\*\*(\w+)\*\*(?:'s window:| sees:| is:)\n\n((?:    .+\n)+)")
 CHANGING = {"created_at", "token", "now"}
 
@@ -46,6 +46,26 @@ def _steps() -> list[tuple[str, str, list[dict[str, Any]]]]:
         steps.append((match.group(1), "says" if "window" in match.group(0) else "sees", frames))
     assert len(steps) == 10, "the README's first conversation is written otherwise than this test reads it"
     return steps
+
+
+async def test_the_session_with_curl_works(process: Process) -> None:
+    section = README[README.index("## With curl") : README.index("## Running it")]
+    script = "".join(line[4:] + "\n" for line in section.splitlines() if line.startswith("    "))
+    shell = await asyncio.create_subprocess_exec(
+        *("bash", "-euo", "pipefail", "-c", script.replace(":8080", f":{process.port}")),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asyncio.wait_for(shell.communicate(), PATIENCE)
+    *replies, health = output.decode().splitlines()
+    assert (shell.returncode, health) == (0, "ok"), output
+    told = [orjson.loads(reply) for reply in replies]
+    assert all(reply["success"] for reply in told), told
+    assert [reply["op"] for reply in told] == re.findall(r"^    as \$\w+ (\w+)", section, re.MULTILINE)
+    by_op = {reply["op"]: reply["data"] for reply in told}
+    assert by_op["friends"]["friends"][0]["username"] == "dan"
+    assert by_op["history"]["messages"][-1]["content"] == "Hello dan!"
+    assert by_op["search"]["messages"][0]["content"] == "Hello dan!"
 
 
 class Wscat:

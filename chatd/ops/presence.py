@@ -31,6 +31,7 @@ class PresenceSet:
     reply=Done,
     done=Phrase("presence set", "状态已更新"),
     needs=Self(),
+    needs_socket=True,
     lane="here",
     emits=[events.Join, events.Leave, events.Presence],
     example={"status": "away", "text": "back at two"},

@@ -51,6 +51,7 @@ async def _identify(outside: Outside, request: Auth) -> Row:
     reply=Authenticated,
     done=Phrase("authenticated", "认证成功"),
     needs=Guest(),
+    needs_socket=True,
     lane="read",
     before=_identify,
     raises=[BadToken, AccountDisabled, TooManyConnections],

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Close, Frame, Opcode
 
 from chatd.limits import Rate
-from tests.support import PATIENCE, SETTINGS, Person, Process, befriend, config_for, masked, running
+from tests.support import PATIENCE, SETTINGS, Person, Process, Web, befriend, config_for, masked, running
 
 HASTY = {"handshake_timeout": 0.3, "auth_timeout": 0.3, "close_timeout": 0.3}
 
@@ -55,12 +55,34 @@ def code_of(closed: ConnectionClosed) -> int:
 # Deadlines
 
 
-@pytest.mark.parametrize("begun", [b"", b"GET /ws HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+@pytest.mark.parametrize(
+    "begun", [b"", b"GET /ws HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "]
+)
 async def test_a_handshake_that_takes_too_long_is_dropped(tmp_path: Path, begun: bytes) -> None:
     async with running(config_for(tmp_path, **HASTY)) as url, raw(url) as (reader, writer):
         writer.write(begun)
         with contextlib.suppress(ConnectionResetError):
             assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+
+
+@pytest.mark.parametrize(
+    ("begun", "statuses"),
+    [
+        (b"", []),
+        (b"GET / HTTP/1.1\r\nX-Slow: ", []),
+        (b"POST /api/send HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{", [408]),
+        (b"POST /api/send HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n", [100, 408]),
+    ],
+)
+async def test_a_plain_request_that_takes_too_long_is_dropped(
+    tmp_path: Path, begun: bytes, statuses: list[int]
+) -> None:
+    async with running(config_for(tmp_path, **HASTY)) as url:
+        web = await Web.at(url)
+        await web.get("/healthz")
+        web.writer.write(begun)
+        assert [(await web.answer()).status for _ in statuses] == statuses
+        assert await web.ended()
 
 
 async def test_who_does_not_authenticate_in_time_is_dropped(tmp_path: Path) -> None:
@@ -125,29 +147,88 @@ async def test_the_paths_of_the_socket(url: str, path: str) -> None:
         (b"GET / HTTP/1.1\r\nHost: chat.example:1\r\n\r\n", 200, b"npx wscat -c ws://chat.example:1/ws"),
         (b"GET / HTTP/1.1\r\nHost: c.example\r\nX-Forwarded-Proto: https\r\n\r\n", 200, b"wss://c.example/ws"),
         (b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n", 404, b"There is nothing here"),
+        (b"GET /ws/ HTTP/1.1\r\nHost: x\r\n\r\n", 404, b"There is nothing here"),
+        (b"POST /ws HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi", 404, b"There is nothing here"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi", 405, b"GET or HEAD only"),
+        (b"POST /api/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", 200, b'"op":"heartbeat"'),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 200 + b"\r\n", 200, b"npx wscat"),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 404, b"There is nothing here"),
+        # from here on the connection is closed
+        (b"GET / HTTP/1.0\r\nHost: x\r\n\r\n", 200, b"ws://x/ws"),
+        (b"nonsense\r\n\r\n", 400, b"illegal request line"),
+        (b"\r\n\r\n", 400, b"no request line"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, b"Host"),
+        (b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431, b""),
         (b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n", 426, b"WebSocket"),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi", 400, b"no request that chatd understands"),
-        (b"nonsense\r\n\r\n", 400, b"no request that chatd understands"),
-        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n", 414, b""),
-        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431, b""),
+        (b"GET /ws?" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, b""),
+        (b"GET /ws HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431, b""),
+        (b"GET /ws HTTP/1.1\r\nnonsense\r\n\r\n", 400, b""),
+        (b"GET /ws HTTP/1.1\r\n" + HANDSHAKE[18:].replace(b": 13", b": 12"), 400, b"Version"),
     ],
 )
 async def test_whatever_is_no_websocket_gets_a_plain_answer(
     url: str, request_head: bytes, status: int, said: bytes
 ) -> None:
-    async with raw(url) as (reader, writer):
-        writer.write(request_head)
-        answer = await asyncio.wait_for(reader.read(), PATIENCE)
-        assert answer.startswith(b"HTTP/1.1 %d " % status)
-        assert said in answer
+    web = await Web.at(url)
+    web.writer.write(request_head)
+    answered = await web.answer()
+    assert answered.status == status
+    assert said in answered.body
+    if answered.headers.get("connection") == ["close"]:
+        assert await web.ended()
+    else:
+        assert (await web.get("/healthz")).body == b"ok\n"
+    await web.close()
+
+
+async def test_a_connection_that_spoke_http_stays_http(url: str) -> None:
+    web = await Web.at(url)
+    await web.get("/healthz")
+    web.writer.write(HANDSHAKE)
+    assert (await web.answer()).status == 404
+    assert (await web.get("/healthz")).status == 200
+
+
+async def test_plain_requests_are_answered_whatever_the_loop(process: Process) -> None:
+    web, barrier = await Web.at(process.url), await Web.at(process.url)
+    for piece in (b"POST /api/heart", b"beat HTTP/1.1\r\nHost: x\r\nContent-Le", b"ngth: 8\r\n\r\n", b'{"id"', b":1}"):
+        web.writer.write(piece)
+        await barrier.get("/healthz")  # the daemon has read what came before
+    assert (await web.answer()).json["id"] == 1
+    for number in range(50):
+        web.say("POST", "/api/heartbeat", orjson.dumps({"id": number}))
+    assert [(await web.answer()).json["id"] for _ in range(50)] == list(range(50))
+    web.say("POST", "/api/heartbeat", transfer_encoding="chunked")
+    web.writer.write(b"2\r\n{}\r\n0\r\n\r\n")
+    web.say("HEAD", "/")
+    web.say("GET", "/healthz")
+    web.writer.write_eof()
+    assert (await web.answer()).json["success"]
+    assert (await web.answer(bodyless=True)).status == 200
+    assert (await web.answer()).body == b"ok\n"
+    assert await web.ended()
+    for head in (b"Content-Length: 100000\r\n\r\n", b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"):
+        web = await Web.at(process.url)
+        web.writer.write(b"POST /api/send HTTP/1.1\r\nHost: x\r\n" + head + b"x" * 70_000)
+        assert (await web.answer()).headers["connection"] == ["close"]
+        assert await web.ended()
+    for method in ("GET", "HEAD", "DELETE"):
+        for _ in range(10):
+            web = await Web.at(process.url)
+            web.say(method, "/healthz", connection="close")
+            web.writer.transport.abort()
+    assert (await barrier.get("/readyz")).status == 200
+    assert await process.kill(15) == 0
+    assert "Traceback" not in process.log
 
 
 async def test_head_has_no_body(url: str) -> None:
-    async with raw(url) as (reader, writer):
-        writer.write(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
-        answer = await asyncio.wait_for(reader.read(), PATIENCE)
-        assert answer.startswith(b"HTTP/1.1 200 ")
-        assert answer.endswith(b"\r\n\r\n")
+    web = await Web.at(url)
+    front = await web.get("/")
+    for _ in range(2):
+        answered = await web.get("/", "HEAD")
+        assert (answered.status, answered.body) == (200, b"")
+        assert answered.headers["content-length"] == [str(len(front.body))]
 
 
 async def test_a_web_page_may_connect_from_the_same_host_or_a_listed_one(tmp_path: Path) -> None:
@@ -646,7 +727,77 @@ async def test_sigterm_does_not_wait_for_who_does_not_answer(tmp_path: Path) -> 
         assert time.monotonic() - started < 3.0
 
 
+async def test_sigterm_lets_a_plain_request_end(process: Process) -> None:
+    ada = await Person.named(process.url, "ada")
+    web, idle = await Web.at(process.url), await Web.at(process.url)
+    await idle.get("/healthz")
+    body = orjson.dumps({"to_user": "ada", "content": "the last word"})
+    head = {"authorization": f"Bearer {ada.token}", "expect": "100-continue", "content_length": str(len(body))}
+    web.say("POST", "/api/send", **head)
+    assert (await web.answer()).status == 100  # it is under way
+    started = time.monotonic()
+    stopping = asyncio.create_task(process.kill(15))
+    assert await idle.ended()  # the daemon is about to stop
+    web.writer.write(body)
+    answered = await web.answer()
+    assert (answered.status, answered.json["data"]["seq"]) == (200, 1)
+    assert await web.ended()
+    assert code_of(await until_closed(ada)) == 1012
+    assert await stopping == 0
+    assert time.monotonic() - started < 5.0
+    assert "Traceback" not in process.log
+    await process.start()
+    ada = await Person.again(process.url, ada.token)
+    assert (await ada.data("history", user="ada"))["messages"][0]["content"] == "the last word"
+    await ada.close()
+
+
+async def test_sigterm_does_not_wait_long_for_a_plain_request_that_does_not_come(tmp_path: Path) -> None:
+    process = Process(tmp_path, "[server]\nlisten = '127.0.0.1:{port}'\nshutdown_timeout = 1.0\n")
+    await process.start()
+    web = await Web.at(process.url)
+    web.say("POST", "/api/send", expect="100-continue", content_length="9")
+    assert (await web.answer()).status == 100
+    started = time.monotonic()
+    assert await process.kill(15) == 0
+    assert time.monotonic() - started < 3.0
+    assert "Traceback" not in process.log
+
+
 # One against all
+
+
+async def test_plain_connections_are_counted_with_the_others(tmp_path: Path) -> None:
+    async with running(config_for(tmp_path, connections_per_address=2)) as url:
+        first = await Web.at(url)
+        for _ in range(3):  # three requests, and it is one connection
+            assert (await first.get("/healthz")).status == 200
+        await Person.at(url)
+        for target in ("/healthz", "/api/heartbeat"):
+            web = await Web.at(url)
+            assert (await web.get(target)).status == 429
+            await web.close()
+        with pytest.raises(InvalidStatus) as refused:
+            await Person.at(url)
+        assert refused.value.response.status_code == 429
+        await first.close()
+        await Person.at(url)
+
+
+async def test_a_proxy_brings_requests_of_many_clients_on_one_connection(tmp_path: Path) -> None:
+    config = config_for(tmp_path, connections_per_address=1, connections=3, trusted_proxies=("127.0.0.1",))
+    async with running(config) as url:
+        await Person.at(url, additional_headers={"X-Forwarded-For": "192.0.2.1"})
+        proxy = await Web.at(url)
+        for client in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+            assert (await proxy.get("/healthz", x_forwarded_for=client)).status == 200
+        with pytest.raises(InvalidStatus) as refused:
+            await Person.at(url, additional_headers={"X-Forwarded-For": "192.0.2.1"})
+        assert refused.value.response.status_code == 429
+        await Person.at(url, additional_headers={"X-Forwarded-For": "192.0.2.2"})
+        web = await Web.at(url)
+        answered = await web.get("/", x_forwarded_for="192.0.2.3")
+        assert (answered.status, answered.headers["connection"]) == (503, ["close"])
 
 
 async def test_who_resets_a_plain_request_disturbs_nobody(process: Process) -> None:

@@ -1,0 +1,138 @@
+"""Ops by plain HTTP: `POST /api/<op>` takes the op's JSON and answers the same reply object as the socket does."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from http import HTTPStatus
+
+import orjson
+
+from chatd import wire
+from chatd.dispatch import Dispatcher
+from chatd.errors import BY_CODE, BadToken, ChatError, InvalidJson, NeedsSocket, Phrase, TooFast, UnknownOp
+from chatd.limits import Buckets
+from chatd.op import REGISTRY
+from chatd.peer import Peer
+from chatd.session import Identity
+from chatd.sessions import session_of, touch_sessions
+from chatd.wire import Language, Outgoing
+
+NOT_UTF8 = Phrase("it is not UTF-8", "不是 UTF-8")
+
+
+class _Share:
+    """One caller's part of what is allowed to all."""
+
+    def __init__(self, buckets: Buckets, key: str | int) -> None:
+        self._buckets = buckets
+        self._key = key
+
+    def take(self, now: float) -> float:
+        return self._buckets.take(self._key, now)
+
+
+class Caller(Peer):
+    """Whoever asks for one op, and hears nothing but its reply."""
+
+    __slots__ = ("answered",)
+
+    is_live = False
+
+    def __init__(self, *, number: int, address: str, share: _Share) -> None:
+        super().__init__(number=number, address=address, bucket=share)
+        self.answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    @property
+    def congested(self) -> bool:
+        return False
+
+    def send(self, outgoing: Outgoing) -> None:
+        if not self.answered.done():
+            self.answered.set_result(outgoing.payload)
+
+    def hear(self, outgoing: Outgoing) -> None: ...
+
+    def glimpse(self, outgoing: Outgoing) -> None: ...
+
+    def hold(self, held: bool) -> None: ...
+
+    def pause(self, paused: bool) -> None: ...
+
+    def recognized(self, known: bool) -> None: ...
+
+    def close(self, code: int, reason: str) -> None: ...
+
+
+class Api:
+    """Runs ops that need no live socket. A user is allowed as much as a connection is, and so is an address' guests."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._buckets = Buckets(dispatcher.config.rates.ops)
+        self._numbers = itertools.count()
+
+    async def ask(self, name: str, body: bytes, *, token: str | None, address: str) -> tuple[HTTPStatus, bytes]:
+        """The reply to a request's body, and its status."""
+        name = name[: wire.LONGEST_NAME]
+        caller = self._guest(address)
+        try:
+            op = REGISTRY.get(name)
+            if op is None or op.needs_socket:
+                self.charge(caller)
+                raise UnknownOp(field="type", name=name) if op is None else NeedsSocket(name=name)
+            caller = await self.caller(token, address=address)
+            self._dispatcher.receive(caller, body or b"{}", name=name)
+        except ChatError as error:
+            return failure(error, op=name)
+        except wire.NotUtf8:
+            return failure(InvalidJson(reason=NOT_UTF8), caller.session.lang, op=name)
+        payload = await caller.answered
+        reply = orjson.loads(payload)
+        return HTTPStatus.OK if reply["success"] else _status(reply["error"]["code"]), payload
+
+    async def caller(self, token: str | None, *, address: str) -> Caller:
+        """Who asks. Raises `BadToken`, `AccountDisabled`; `TooFast` where tokens are guessed."""
+        transactions = self._dispatcher.transactions
+        caller = self._guest(address)
+        if token is None:
+            return caller
+        try:
+            session, stale = await transactions.in_reader(caller, session_of, token)
+        except ChatError:
+            self.charge(caller)
+            raise
+        if stale:
+            await transactions.in_writer(touch_sessions, [session["id"]])
+        identity = Identity(user_id=session["user_id"], username=session["username"], session_id=session["id"])
+        caller.session.authenticated(identity, session["lang"])
+        caller.bucket = _Share(self._buckets, identity.user_id)
+        return caller
+
+    def _guest(self, address: str) -> Caller:
+        return Caller(number=next(self._numbers), address=address, share=_Share(self._buckets, address))
+
+    def charge(self, caller: Caller) -> None:
+        """Count a request against what the caller may ask for. Raises `TooFast`."""
+        wait = caller.bucket.take(self._dispatcher.clock())
+        if wait:
+            raise TooFast(retry_after_ms=int(wait * 1000) + 1)
+
+
+def failure(error: ChatError, lang: Language = "en", *, op: str | None = None) -> tuple[HTTPStatus, bytes]:
+    """What an error looks like over HTTP."""
+    return HTTPStatus(error.status), wire.encode_failure(op, None, error, lang)
+
+
+def _status(code: str) -> HTTPStatus:
+    return HTTPStatus(BY_CODE[code].status)
+
+
+def bearer(authorization: str | None) -> str | None:
+    """The token in an Authorization header (RFC 6750, section 2.1). Raises `BadToken` where it holds something else."""
+    if authorization is None:
+        return None
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise BadToken
+    return token.strip()

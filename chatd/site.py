@@ -1,0 +1,115 @@
+"""What is where on the port for who speaks HTTP: the front page, the daemon's health, the ops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from http import HTTPStatus
+
+from chatd.admission import Admission
+from chatd.api import Api, bearer, failure
+from chatd.config import Server
+from chatd.errors import BadToken, TooLarge
+from chatd.exchange import Headers, Refused, Request, Response, TooLong
+from chatd.transactions import Transactions
+
+PAGE = """This is chatd, a chat server. It speaks JSON over WebSocket at {scheme}://{host}/ws
+
+Try it:
+
+    npx wscat -c {scheme}://{host}/ws
+    > {{"type":"signup","username":"ada","password":"correct horse"}}
+    > {{"type":"help"}}
+"""
+
+JSON = "application/json"
+_CLOSE = ("Connection", "close")
+_NOTHING = "There is nothing here. GET / says what this is.\n"
+
+
+class Site:
+    """Answers requests."""
+
+    def __init__(self, limits: Server, *, admission: Admission, api: Api, transactions: Transactions) -> None:
+        self._limits = limits
+        self._admission = admission
+        self._api = api
+        self._transactions = transactions
+
+    async def answer(self, request: Request) -> Response:
+        """The response to a request. Raises `Refused`."""
+        origin = request.headers.get("origin")
+        hosts = [request.headers.get("host", "")]
+        refusal = self._admission.refusal(request.address, origins=[] if origin is None else [origin], hosts=hosts)
+        if refusal is not None:
+            raise Refused(*refusal, headers=[_CLOSE])
+        cors = self._cors(origin)
+        if request.method == "OPTIONS" and cors:
+            return Response(HTTPStatus.NO_CONTENT, headers=cors)
+        try:
+            response = await self._answer(request)
+        except Refused as refused:
+            refused.headers = [*refused.headers, *cors]
+            raise
+        return replace(response, headers=[*response.headers, *cors]) if cors else response
+
+    async def _answer(self, request: Request) -> Response:
+        if request.path.startswith("/api/"):
+            return await self._op(request)
+        if request.path not in ("/", "/healthz", "/readyz"):
+            raise Refused(HTTPStatus.NOT_FOUND, _NOTHING)
+        _only(request, "GET", "HEAD")
+        if request.path == "/":
+            secure = request.headers.get("x-forwarded-proto") == "https"
+            host = request.headers.get("host") or "127.0.0.1"
+            return Response(HTTPStatus.OK, PAGE.format(scheme="wss" if secure else "ws", host=host).encode())
+        if request.path == "/readyz":
+            await self._be_ready()
+        return Response(HTTPStatus.OK, b"ok\n")
+
+    async def _be_ready(self) -> None:
+        try:
+            await self._transactions.on_reader(_nothing)
+        except Exception as error:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer.\n") from error
+
+    async def _op(self, request: Request) -> Response:
+        _only(request, "POST")
+        name = request.path.removeprefix("/api/")
+        try:
+            body = await request.body.read(self._limits.frame_bytes)
+            token = bearer(request.headers.get("authorization"))
+        except TooLong as error:
+            return _json(*failure(TooLarge(most=str(error.most)), op=name))
+        except BadToken as error:
+            return _json(*failure(error, op=name))
+        return _json(*await self._api.ask(name, body, token=token, address=request.address))
+
+    def _cors(self, origin: str | None) -> Headers:
+        """What lets a page of a listed origin read the answer (the Fetch standard, CORS protocol)."""
+        if origin is None or origin not in self._limits.origins:
+            return ()
+        return (
+            ("Access-Control-Allow-Origin", origin),
+            ("Access-Control-Allow-Methods", "GET, POST"),
+            ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+            ("Vary", "Origin"),
+        )
+
+
+def _json(status: HTTPStatus, body: bytes) -> Response:
+    headers = [("WWW-Authenticate", 'Bearer realm="chatd"')] if status is HTTPStatus.UNAUTHORIZED else []
+    return Response(status, body, JSON, headers)
+
+
+async def _nothing(_ctx: object) -> None:
+    """That a reader answers is all that is asked."""
+
+
+def _only(request: Request, *methods: str) -> None:
+    """Raise `Refused` for another method."""
+    if request.method not in methods:
+        allowed: Sequence[str] = methods
+        raise Refused(
+            HTTPStatus.METHOD_NOT_ALLOWED, f"{' or '.join(allowed)} only.\n", headers=[("Allow", ", ".join(allowed))]
+        )
