@@ -1,7 +1,8 @@
 -- chatd's whole schema: valid SQLite; PostgreSQL gets it through a few token substitutions (chatd/db/query.py).
 -- Times are milliseconds since the epoch, booleans 0 or 1, *_key columns are NFKC-casefolded.
 
--- One row per fact about the database itself: 'epoch' (random; a restore changes it), 'version' (of this schema).
+-- One row per fact about the database itself: 'epoch' (random; a restore changes it), 'version' (of this schema),
+-- 'link_key' (signs links to files), 'tokens' and 'indexed' (of the full-text index).
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -22,11 +23,48 @@ CREATE TABLE users (
     friend_policy TEXT NOT NULL DEFAULT 'approve' CHECK (friend_policy IN ('open', 'approve', 'closed')),
     receipts      INTEGER NOT NULL DEFAULT 1,      -- whether read and delivered pointers are shown, both ways
     find_by_email INTEGER NOT NULL DEFAULT 0,      -- whether user_search finds me by my exact address
+    avatar_file_id INTEGER,                        -- of files, which come later
     last_seen_at  INTEGER,                         -- when the last of the user's connections went away
     disabled_at   INTEGER,
     created_at    INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX users_by_nickname ON users (nickname_key);
+CREATE INDEX users_by_avatar ON users (avatar_file_id) WHERE avatar_file_id IS NOT NULL;
+
+-- What people have uploaded. The bytes lie in the data folder under their SHA-256 (hexadecimal), once for all files that
+-- hold the same (chatd/store.py); so does the thumbnail of a picture.
+CREATE TABLE files (
+    id            INTEGER PRIMARY KEY,
+    user_id       INTEGER NOT NULL REFERENCES users (id),
+    name          TEXT NOT NULL,
+    type          TEXT NOT NULL,                   -- the media type, from the content
+    size          INTEGER NOT NULL,
+    width         INTEGER,
+    height        INTEGER,
+    duration_ms   INTEGER,
+    sha256        TEXT NOT NULL,
+    thumbnail     TEXT,
+    unnamed_since INTEGER,                         -- since then nothing names it: no message, no avatar
+    created_at    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX files_by_user ON files (user_id);
+CREATE INDEX files_by_content ON files (sha256);
+CREATE INDEX files_by_thumbnail ON files (thumbnail) WHERE thumbnail IS NOT NULL;
+CREATE INDEX files_unnamed ON files (unnamed_since) WHERE unnamed_since IS NOT NULL;
+
+-- Uploads that have begun, and for a while those that are files now. What has come of one lies in the data folder.
+CREATE TABLE uploads (
+    id         INTEGER PRIMARY KEY,
+    token      TEXT NOT NULL UNIQUE,
+    user_id    INTEGER NOT NULL REFERENCES users (id),
+    name       TEXT NOT NULL,
+    size       INTEGER,                            -- null: it was not told in advance
+    file_id    INTEGER REFERENCES files (id) ON DELETE CASCADE,
+    expires_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX uploads_by_user ON uploads (user_id);
+CREATE INDEX uploads_by_file ON uploads (file_id) WHERE file_id IS NOT NULL;
+CREATE INDEX uploads_by_expiry ON uploads (expires_at);
 
 -- A token is 256 random bits; only its SHA-256 is kept.
 CREATE TABLE sessions (
@@ -69,10 +107,12 @@ CREATE TABLE groups (
     title_key       TEXT NOT NULL,
     notice          TEXT NOT NULL DEFAULT '',
     joining         TEXT NOT NULL CHECK (joining IN ('open', 'approve', 'invite')),
+    avatar_file_id  INTEGER REFERENCES files (id),
     member_count    INTEGER NOT NULL,               -- of those who are in it now
     dissolved_at    INTEGER
 ) STRICT;
 CREATE INDEX groups_by_title ON groups (title_key);
+CREATE INDEX groups_by_avatar ON groups (avatar_file_id) WHERE avatar_file_id IS NOT NULL;
 
 -- Who is in a conversation, and how far each has read. Pointers only grow; moved_at is when one last did.
 -- Who has left a group keeps the row, and sees what was said until until_seq.
@@ -146,6 +186,16 @@ CREATE TABLE entries (
     UNIQUE (conversation_id, seq)
 ) STRICT;
 CREATE INDEX entries_edits ON entries (conversation_id, target_seq, seq) WHERE event = 'edit';
+
+-- The messages that name a file.
+CREATE TABLE attachments (
+    conversation_id INTEGER NOT NULL,
+    seq             INTEGER NOT NULL,               -- the message's
+    file_id         INTEGER NOT NULL REFERENCES files (id),
+    PRIMARY KEY (conversation_id, seq),
+    FOREIGN KEY (conversation_id, seq) REFERENCES entries (conversation_id, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attachments_by_file ON attachments (file_id);
 
 -- since_seq is the entry that says so: who left before it does not see it.
 CREATE TABLE reactions (

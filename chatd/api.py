@@ -5,16 +5,28 @@ from __future__ import annotations
 import asyncio
 import itertools
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 
 from chatd import wire
 from chatd.dispatch import Dispatcher
-from chatd.errors import BY_CODE, BadToken, ChatError, InvalidJson, NeedsSocket, Phrase, TooFast, UnknownOp
+from chatd.errors import (
+    BY_CODE,
+    BadToken,
+    ChatError,
+    InvalidJson,
+    NeedsSocket,
+    Phrase,
+    TooFast,
+    Unauthenticated,
+    UnknownOp,
+)
+from chatd.exchange import Headers, Request, Response
 from chatd.limits import Buckets
 from chatd.op import REGISTRY
 from chatd.peer import Peer
-from chatd.session import Identity
+from chatd.session import Identity, State
 from chatd.sessions import session_of, touch_sessions
 from chatd.wire import Language, Outgoing
 
@@ -117,6 +129,26 @@ class Api:
         wait = caller.bucket.take(self._dispatcher.clock())
         if wait:
             raise TooFast(retry_after_ms=int(wait * 1000) + 1)
+
+    async def of(self, request: Request, name: str, /, **fields: Any) -> tuple[HTTPStatus, bytes]:
+        """The reply to an op that an HTTP request makes necessary, on behalf of who makes it."""
+        token = bearer(request.headers.get("authorization"))
+        return await self.ask(name, orjson.dumps(fields), token=token, address=request.address)
+
+    async def caller_of(self, request: Request) -> Caller:
+        """Who makes an HTTP request: a user. Raises `Unauthenticated` and what `caller` does."""
+        caller = await self.caller(bearer(request.headers.get("authorization")), address=request.address)
+        if caller.session.state is not State.USER:
+            raise Unauthenticated
+        self.charge(caller)
+        return caller
+
+
+def as_response(status: HTTPStatus, reply: bytes, headers: Headers = ()) -> Response:
+    """A reply as a response."""
+    if status is HTTPStatus.UNAUTHORIZED:  # RFC 9110, section 11.6.1
+        headers = [*headers, ("WWW-Authenticate", 'Bearer realm="chatd"')]
+    return Response(status, reply, "application/json", headers)
 
 
 def failure(error: ChatError, lang: Language = "en", *, op: str | None = None) -> tuple[HTTPStatus, bytes]:

@@ -18,9 +18,12 @@ from chatd.dispatch import Dispatcher
 from chatd.housekeeping import keep_house
 from chatd.hub import Hub
 from chatd.indexer import keep_indexed
+from chatd.links import Links
 from chatd.passwords import Passwords
 from chatd.server import Server
+from chatd.store import Store
 from chatd.transactions import Transactions
+from chatd.uploads import Uploads
 
 __all__ = ["Daemon", "StartError", "database_path", "lock", "ops", "serve"]
 
@@ -37,6 +40,13 @@ def database_path(configuration: config.Config) -> Path:
     except OSError as error:
         raise StartError(f"database.data: cannot make the folder {folder}: {error.strerror}") from error
     return folder / "chatd.db"
+
+
+def _store(folder: Path) -> Store:
+    try:
+        return Store(folder)
+    except OSError as error:
+        raise StartError(f"database.data: {folder} takes no files: {error.strerror}") from error
 
 
 @contextlib.contextmanager
@@ -88,15 +98,21 @@ class Daemon:
         )
         stack.callback(passwords.close)
         hub = Hub()
-        transactions = Transactions(config=self.config, database=database, hub=hub)
-        dispatcher = Dispatcher(config=self.config, transactions=transactions, hub=hub, passwords=passwords)
+        key = migrations.link_key(path)
+        links = Links(key=key, lifetime=self.config.files.link_lifetime)
+        transactions = Transactions(config=self.config, database=database, hub=hub, links=links)
+        uploads = Uploads(_store(path.parent), transactions, self.config.files)
+        stack.push_async_callback(uploads.settle)
+        dispatcher = Dispatcher(
+            config=self.config, transactions=transactions, hub=hub, passwords=passwords, uploads=uploads
+        )
         stack.push_async_callback(dispatcher.settle)
         announcer = asyncio.create_task(Announcer(hub, transactions, self.config.presence).run())
         stack.push_async_callback(_cancelled, announcer)
         if self.config.search.index:
             indexer = asyncio.create_task(keep_indexed(hub, transactions))
             stack.push_async_callback(_cancelled, indexer)
-        house = asyncio.create_task(keep_house(transactions, hub))
+        house = asyncio.create_task(keep_house(transactions, hub, uploads))
         stack.push_async_callback(_cancelled, house)
         server = Server(self.config, dispatcher)
         try:

@@ -24,6 +24,7 @@ class Before(Outside):
         self._dispatcher = dispatcher
         self._call = call
         self.config = dispatcher.config
+        self.intake = dispatcher.uploads
         self.passwords = dispatcher.passwords
         self.guards = dispatcher.guards
         self.identity = call.peer.session.identity
@@ -51,3 +52,6 @@ class Before(Outside):
         self._dispatcher.welcome(self._call.peer, identity, lang)
         self._call.peer.hold(True)
         self._call.welcomed = True
+
+    def afterwards(self, function: Callable[[bool], None]) -> None:
+        self._call.afterwards = function

@@ -24,8 +24,8 @@ class Call(Job):
     """
 
     __slots__ = (
-        "client_id", "context", "digest", "exclusive", "finish", "given", "id", "lane", "name", "op", "peer", "request",
-        "told", "transactions", "welcomed",
+        "afterwards", "client_id", "context", "digest", "exclusive", "finish", "given", "id", "lane", "name", "op",
+        "peer", "request", "told", "transactions", "welcomed",
     )  # fmt: skip
 
     def __init__(self, peer: Peer, transactions: Transactions, finish: Callable[[Call], None]) -> None:
@@ -46,6 +46,7 @@ class Call(Job):
         self.exclusive = False
         """Whether it must run alone on its connection: it may change who the connection is."""
         self.welcomed = False
+        self.afterwards: Callable[[bool], None] | None = None
 
     def work(self, transaction: Transaction) -> Coroutine[Any, Any, Any]:
         return self.transactions.execute(self, transaction)

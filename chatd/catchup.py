@@ -138,7 +138,7 @@ class _Page:
                 break
             self._size += length
             cursor = entry["seq"]
-            name, data = replay.heard(entry, viewer_id=ctx.user_id, peer_id=row["peer_id"])
+            name, data = replay.heard(ctx, entry, peer_id=row["peer_id"])
             self._missed.append(LogEvent(name, row["conversation_id"], entry["seq"], data))
         self._heads.append(_head(row, cursor=cursor, recovered=recovered))
         return bool(cursor == row["last_seq"])

@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from chatd import access, names
+from chatd import access, filing, names
 from chatd.access import RANKS, Membership
 from chatd.context import Context
 from chatd.db.query import query
 from chatd.errors import Forbidden, Invalid, NotFound, Phrase, Recalled
 
-Kind = Literal["text", "location", "card", "encrypted"]
+Kind = Literal["text", "image", "voice", "video", "file", "location", "card", "encrypted"]
 
 ALL = "@all"
 """In place of a name, for every member of a group. No username has an @ in it."""
@@ -26,6 +26,9 @@ _GEO_EXPECTED = Phrase(
     "必须是 geo URI（RFC 5870），例如 geo:48.2010,16.3695，其后可加空格与地点名称",
 )
 
+_SOMETHING = Phrase("must not be empty", "不能为空")
+_A_FILE = Phrase("is required for this kind: what upload_end gave", "此类消息必须提供：upload_end 返回的编号")
+_NO_FILE = Phrase("is for messages of the kinds image, voice, video and file", "仅用于图片、语音、视频和文件消息")
 _NO_GROUP = Phrase("can have @all in groups only", "只能在群中使用 @all")
 
 MENTIONED = query(
@@ -39,6 +42,8 @@ MENTIONED = query(
 
 async def content_of(ctx: Context, kind: Kind, content: str) -> str:
     """The content as it is to be stored. Raises `Invalid` or `NotFound` where it is not what the kind holds."""
+    if not content and kind not in filing.KINDS:
+        raise Invalid(field="content", expected=_SOMETHING)
     if kind == "location":
         place = _GEO.fullmatch(content)
         if place is None or not (abs(float(place[1])) <= 90 and abs(float(place[2])) <= 180):
@@ -49,13 +54,20 @@ async def content_of(ctx: Context, kind: Kind, content: str) -> str:
     return content
 
 
-async def extras_of(ctx: Context, at: Membership, *, reply_to: int | None, mentions: Sequence[str]) -> dict[str, Any]:
+async def extras_of(
+    ctx: Context, at: Membership, *, kind: Kind, file_id: int | None, reply_to: int | None, mentions: Sequence[str]
+) -> dict[str, Any]:
     """What a new message says besides its content: fields of `events.Message`, as JSON.
 
     Raises `NotFound` or `Recalled` for what cannot be replied to; `Invalid` for a mention of who is not a member,
-    `Forbidden` for `@all` by who is no admin.
+    `Forbidden` for `@all` by who is no admin; `Invalid` or `NotFound` where the file is missing, too many, of another
+    kind, or not one that the asker uploaded.
     """
     extras: dict[str, Any] = {}
+    if (file_id is None) == (kind in filing.KINDS):
+        raise Invalid(field="file_id", expected=_NO_FILE if file_id is not None else _A_FILE)
+    if file_id is not None:
+        extras["file"] = filing.told(await filing.mine(ctx, file_id, kind=kind, field="file_id"))
     if reply_to is not None:
         replied = await access.readable(ctx, reply_to, field="reply_to")
         if replied["conversation_id"] != at.conversation_id:

@@ -22,6 +22,7 @@ Seconds = Annotated[float, msgspec.Meta(ge=0.1, le=86400.0)]
 Moment = Annotated[float, msgspec.Meta(ge=0.01, le=3600.0)]
 Count = Annotated[int, Whole(1, 1_000_000)]
 Bytes = Annotated[int, Whole(1024, 1 << 30)]
+Hours = Annotated[int, Whole(0, 24 * 365)]
 Window = Annotated[int, Whole(0, 10 * 365 * 86400)]
 """So many seconds after it came something may still be done with a message."""
 
@@ -95,11 +96,24 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Files:
+    max_bytes: Annotated[int, Whole(1, 1 << 40)] = 10 * 1024 * 1024
+    user_bytes: Annotated[int, Whole(1, 1 << 50)] = 1024 * 1024 * 1024
+    uploads_per_user: Count = 20
+    keep_uploads: Hours = 24
+    pixels: Annotated[int, Whole(1, 1_000_000_000)] = 50_000_000
+    thumbnail_edge: Annotated[int, Whole(0, 2000)] = 320
+    keep_unnamed: Hours = 24
+    link_lifetime: Annotated[int, Whole(60, 7 * 86400)] = 3600
+
+
+@dataclass(frozen=True, slots=True)
 class Rates:
     ops: Rate = field(default=Rate(per_second=50.0, burst=200))
     chat: Rate = field(default=Rate(per_second=20.0, burst=100))
     social: Rate = field(default=Rate(per_second=1.0, burst=30))
     account: Rate = field(default=Rate(per_second=0.5, burst=20))
+    upload: Rate = field(default=Rate(per_second=1.0, burst=60))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +132,7 @@ class Config:
     groups: Groups = field(default_factory=Groups)
     presence: Presence = field(default_factory=Presence)
     search: Search = field(default_factory=Search)
+    files: Files = field(default_factory=Files)
     rates: Rates = field(default_factory=Rates)
     log: Log = field(default_factory=Log)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from websockets.frames import Frame, Opcode
@@ -44,6 +45,7 @@ class Connection(Peer, asyncio.BufferedProtocol):
         "_fragments",
         "_frames",
         "_held",
+        "_is_text",
         "_pauses",
         "_pinged",
         "_queued",
@@ -82,6 +84,7 @@ class Connection(Peer, asyncio.BufferedProtocol):
         self._unread = b""
         self._held: list[Outgoing] | None = None
         self._fragments: bytearray | None = None
+        self._is_text = True
         self._pauses = 0
 
     # asyncio.BufferedProtocol
@@ -207,15 +210,15 @@ class Connection(Peer, asyncio.BufferedProtocol):
         opcode = frame.opcode
         if opcode is Opcode.TEXT and frame.fin:
             self._text(cast(bytes, frame.data))
-        elif opcode is Opcode.TEXT:
-            self._fragments = bytearray(frame.data)
+        elif opcode is Opcode.BINARY and frame.fin:
+            self._server.dispatcher.receive_binary(self, bytes(frame.data))
+        elif opcode is Opcode.TEXT or opcode is Opcode.BINARY:
+            self._fragments, self._is_text = bytearray(frame.data), opcode is Opcode.TEXT
         elif opcode is Opcode.CONT and self._fragments is not None:
             self._fragments += frame.data
             if frame.fin:
                 whole, self._fragments = self._fragments, None
-                self._text(whole)
-        elif opcode is Opcode.BINARY:
-            self.close(1003, "text frames only")
+                (self._text if self._is_text else partial(self._server.dispatcher.receive_binary, self))(whole)
 
     def _text(self, payload: bytes | bytearray) -> None:
         try:

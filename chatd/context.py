@@ -9,6 +9,7 @@ from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, TypeVar
 from chatd.config import Config
 from chatd.db.query import Query
 from chatd.limits import Backoff, Buckets
+from chatd.links import NO_LINKS, Links
 from chatd.passwords import Passwords
 from chatd.presence import Choice, Shown
 from chatd.record import record
@@ -108,6 +109,51 @@ class Emitted:
     hidden_from: frozenset[int] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An upload that is on the disk under its SHA-256, and what it was found to be."""
+
+    sha256: str
+    size: int
+    type: str
+    width: int | None
+    height: int | None
+    duration_ms: int | None
+    thumbnail: str | None
+    """The SHA-256 of its thumbnail."""
+
+
+class Intake(Protocol):
+    """Where uploads come in: what an op's `before` may ask of it."""
+
+    async def received(self, token: str) -> int:
+        """How many bytes of an upload have come."""
+        ...
+
+    async def append(self, token: str, piece: bytes, *, offset: int | None, most: int) -> int:
+        """Write a piece of an upload, at this offset (None: where it is). Returns the next one.
+
+        Raises `WrongOffset`, `TooLarge` past `most` bytes in all, `Unavailable`.
+        """
+        ...
+
+    async def place(self, token: str) -> Placed:
+        """Have it on the disk under its SHA-256. Raises `Invalid`, `Unavailable`."""
+        ...
+
+    def release(self, token: str, placed: Placed, *, is_kept: bool) -> None:
+        """What was placed is a file now, or is not to be one."""
+        ...
+
+    async def read(self, sha256: str, offset: int, count: int) -> bytes:
+        """A piece of a file. Raises `Unavailable`."""
+        ...
+
+    async def drop(self, token: str) -> None:
+        """Forget what has come of an upload."""
+        ...
+
+
 @dataclass
 class Context:
     """One op in one transaction. `now` is in milliseconds since the epoch."""
@@ -125,6 +171,11 @@ class Context:
     ended: list[tuple[int, int]] = field(default_factory=list)
     members: dict[int, list[int]] = field(default_factory=dict)
     """The members of the groups in which something happened, where the hub did not know them."""
+    links: Links = NO_LINKS
+    discarded: list[str] = field(default_factory=list)
+    """SHA-256 of what lost a file that held it."""
+    uploads_to: str | None = None
+    """The upload that the asking connection's binary frames belong to from now on."""
 
     @property
     def user_id(self) -> int:
@@ -176,6 +227,7 @@ class Outside(Protocol):
     """What an op's `before` is given: it runs on the loop, outside any transaction. `now` is in seconds (monotonic)."""
 
     config: Config
+    intake: Intake
     identity: Identity
     address: str
     passwords: Passwords
@@ -202,4 +254,8 @@ class Outside(Protocol):
 
     def authenticate(self, identity: Identity, lang: Language) -> None:
         """Make the connection this user's now, holding its events back until the reply is out."""
+        ...
+
+    def afterwards(self, function: Callable[[bool], None]) -> None:
+        """Have the function called when the op is over, with whether it succeeded."""
         ...

@@ -6,12 +6,15 @@ Everything here runs on the loop; transactions.py is what the database's threads
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import secrets
 import time
 from collections import deque
 from collections.abc import Coroutine
 from typing import Any
+
+import orjson
 
 from chatd import retries, wire
 from chatd.before import Before
@@ -30,6 +33,7 @@ from chatd.publish import publish
 from chatd.session import Identity, State
 from chatd.sessions import went_away
 from chatd.transactions import Transactions
+from chatd.uploads import Uploads
 from chatd.wire import Language, Outgoing
 
 log = logging.getLogger("chatd.dispatch")
@@ -44,8 +48,11 @@ READS = 2
 class Dispatcher:
     """Runs ops for peers."""
 
-    def __init__(self, *, config: Config, transactions: Transactions, hub: Hub, passwords: Passwords) -> None:
+    def __init__(
+        self, *, config: Config, transactions: Transactions, hub: Hub, passwords: Passwords, uploads: Uploads
+    ) -> None:
         self.config = config
+        self.uploads = uploads
         self.transactions = transactions
         self._hub = hub
         self.passwords = passwords
@@ -55,6 +62,7 @@ class Dispatcher:
             "chat": Buckets(rates.chat),
             "social": Buckets(rates.social),
             "account": Buckets(rates.account),
+            "upload": Buckets(rates.upload),
         }
         self.guards = Guards(accounts=Backoff(), addresses=self._rates["account"])
         self._absent: list[tuple[Identity, bool]] = []
@@ -76,6 +84,11 @@ class Dispatcher:
             if peer.backlog is None:
                 peer.backlog = deque()
             peer.backlog.append(data)
+
+    def receive_binary(self, peer: Peer, data: bytes | bytearray) -> None:
+        """Take a binary frame's payload: a piece of the upload that the peer has begun."""
+        piece = {"type": "upload_piece", "upload": peer.upload, "content": base64.b64encode(data).decode()}
+        self.receive(peer, orjson.dumps(piece))
 
     def advance(self, peer: Peer) -> None:
         """Begin what has waited, as far as the order of replies and what the client has taken allow."""
@@ -120,7 +133,7 @@ class Dispatcher:
             if call.client_id is not None:
                 told = retries.told(op, body)
                 call.digest = retries.digest(told)
-                if op.before is not None:
+                if op.before is not None and op.schema.secrets:
                     call.told = told
             call.op = op
             call.exclusive = op.before is not None
@@ -154,7 +167,7 @@ class Dispatcher:
             self._fail(call, error)
 
     def _limit(self, rate: Rate, peer: Peer, now: float) -> None:
-        key = peer.address if rate == "account" else peer.session.identity.user_id
+        key = peer.address if rate in ("account", "upload") else peer.session.identity.user_id
         wait = self._rates[rate].take(key, now)
         if wait:
             raise TooFast(retry_after_ms=int(wait * 1000) + 1)
@@ -167,7 +180,7 @@ class Dispatcher:
     async def _prepare(self, call: Call, op: Op, before: Function) -> None:
         """The part of an op that waits: hashing, backing off. Then its transaction."""
         try:
-            if call.client_id is not None:
+            if call.client_id is not None and call.told:
                 replayed = await self._recognize(call, call.client_id)
                 if replayed is not None:
                     raise replayed
@@ -197,6 +210,8 @@ class Dispatcher:
     def _finish(self, call: Call) -> None:
         """What came of a call that had to wait; then what waited for it."""
         peer, error = call.peer, call.error
+        if call.afterwards is not None:
+            call.afterwards(error is None)
         try:
             if error is None:
                 self._succeed(call, call.result)
@@ -222,6 +237,8 @@ class Dispatcher:
                 peer.session.lang = ctx.speaks
             if ctx.shows is not None:
                 self._show(peer, ctx.shows)
+            if ctx.uploads_to is not None:
+                peer.upload = ctx.uploads_to
             peer.send(self._reply(call, op, data))
             peer.session.end()
             if call.welcomed:
@@ -269,6 +286,8 @@ class Dispatcher:
                     self.part(peer)
                 else:
                     listener.close(SESSION_ENDED, "this session was ended: log in again")
+        if ctx.discarded:
+            self.uploads.discard(ctx.discarded)
         publish(self._hub, ctx, peer)
 
     # Identity

@@ -96,7 +96,7 @@ class NeedsSocket(ChatError):
 
 
 class TooLarge(ChatError):
-    """A body over HTTP is longer than `[server] frame_bytes`."""
+    """A file is larger than `[files] max_bytes` or than was said, or a body over HTTP than `[server] frame_bytes`."""
 
     code = "too_large"
     status = 413
@@ -306,6 +306,36 @@ class TooMany(ChatError):
     code = "too_many"
     status = 409
     says = Phrase("There may be no more than {most}.", "最多只能有 {most} 个。")
+
+
+# Groups
+
+
+# Files
+
+
+class WrongOffset(ChatError):
+    """Not where the upload goes on: ask `upload_resume` where that is."""
+
+    code = "wrong_offset"
+    status = 409
+    says = Phrase("The upload goes on at {offset}.", "应从 {offset} 处继续上传。")
+
+
+class Incomplete(ChatError):
+    """Not all bytes of the upload have come."""
+
+    code = "incomplete"
+    status = 409
+    says = Phrase("{received} of {size} bytes have come.", "已收到 {received}，共 {size} 字节。")
+
+
+class QuotaExceeded(ChatError):
+    """All files of the user may have `[files] user_bytes` together; what is recalled makes room."""
+
+    code = "quota_exceeded"
+    status = 413
+    says = Phrase("There is no room: all your files may have {most} bytes.", "空间不足：您的文件总计最多 {most} 字节。")
 
 
 # Groups

@@ -56,6 +56,24 @@ class Person:
     username: str
 
 
+@record
+class File:
+    """A file. `url` and `thumbnail_url` are paths on this server that need no token for an hour or two.
+
+    `type` is the media type, found in the content; `width` and `height` are pixels, upright; what there is not is null.
+    """
+
+    file_id: int
+    name: str
+    type: str
+    size: int
+    width: int | None
+    height: int | None
+    duration_ms: int | None
+    url: str
+    thumbnail_url: str | None
+
+
 @event("message")
 @record
 class Message:
@@ -77,6 +95,7 @@ class Message:
     mentions: tuple[Person, ...] = ()
     mentions_all: bool = False
     forwarded_from: Person | None = None
+    file: File | None = None
     recalled_at: Time | None = None
 
 

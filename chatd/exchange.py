@@ -116,7 +116,7 @@ class Stretch:
 class Response:
     """`type` is the body's media type. A body that comes in pieces is sent in pieces, its length unknown."""
 
-    status: HTTPStatus
+    status: int
     body: bytes | Stretch | AsyncIterator[bytes] = b""
     type: str = "text/plain; charset=utf-8"
     headers: Headers = field(default=())

@@ -12,6 +12,7 @@ from chatd.hub import Hub
 from chatd.peer import SESSION_ENDED
 from chatd.sessions import touch_sessions
 from chatd.transactions import Transactions
+from chatd.uploads import Uploads
 
 log = logging.getLogger("chatd.housekeeping")
 
@@ -38,19 +39,24 @@ async def _tidy(ctx: Context, live: list[int]) -> None:
     await ctx.db.run(EXPIRE, oldest=ctx.now - ctx.config.accounts.idle_days * DAY_MS)
 
 
-async def keep_house(transactions: Transactions, hub: Hub, *, second: float = 1.0) -> None:
-    """Until cancelled: every hour tidy the sessions, every second look whether another process ended one, and whether
-    something was recalled.
+async def keep_house(transactions: Transactions, hub: Hub, uploads: Uploads, *, second: float = 1.0) -> None:
+    """Until cancelled: every hour tidy the sessions and the files, every second look whether another process ended a
+    session, and whether something was recalled. First, files that a daemon which was killed has left are deleted.
 
     The commands `chatd user disable` and `chatd user passwd` write to the database beside the running daemon.
     """
     loop = asyncio.get_running_loop()
     tidy_at = erase_at = loop.time()
+    swept = False
     while True:
         try:
             if loop.time() >= tidy_at:
                 tidy_at = loop.time() + HOUR
                 await transactions.in_writer(_tidy, sorted(hub.session_ids()))
+                await uploads.tidy()
+                if not swept:
+                    await uploads.sweep()
+                    swept = True
             if not transactions.database.busy:
                 hub.forget()
                 if hub.erased and loop.time() >= erase_at:

@@ -42,6 +42,7 @@ PORTION = 128 * 1024
 _ABSOLUTE = re.compile("https?://([^/?#]*)(.*)", re.IGNORECASE)
 _CLOSE = ("Connection", "close")
 _EMPTY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+_STATUSES = frozenset(HTTPStatus)
 _DEFECT = b"This is a defect; the log says more.\n"
 
 
@@ -363,5 +364,6 @@ class HttpConnection(asyncio.Protocol):
         self.transport.close()
 
 
-def _head(status: HTTPStatus, headers: Headers) -> h11.Response:
-    return h11.Response(status_code=status, headers=list(headers), reason=status.phrase.encode())
+def _head(status: int, headers: Headers) -> h11.Response:
+    phrase = HTTPStatus(status).phrase if status in _STATUSES else ""
+    return h11.Response(status_code=status, headers=list(headers), reason=phrase.encode())

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from chatd import events
+from chatd import events, filing
 from chatd.context import Context, Row, Transaction
 from chatd.db.query import by_dialect, query
 from chatd.wire import rfc3339
@@ -167,8 +167,8 @@ async def know_members(ctx: Context, conversation_id: int) -> None:
 class Draft(NamedTuple):
     """A message that is to be written by who asks in `ctx`.
 
-    `extras` are fields of `events.Message` beyond those that every message has, as JSON. `to` is None for a group's;
-    else its last is the author, the one before it the other member.
+    `extras` are fields of `events.Message` beyond those that every message has, as JSON, a file without its links. `to`
+    is None for a group's; else its last is the author, the one before it the other member.
     """
 
     ctx: Context
@@ -208,7 +208,7 @@ async def post(drafts: Sequence[Draft]) -> list[tuple[int, int]]:
             kind=kind,
             content=content,
             created_at=created_at,
-            **extras,
+            **(filing.with_file(ctx, extras) if extras else extras),
         )
         if to is None:
             await know_members(ctx, at)
@@ -226,6 +226,9 @@ async def post(drafts: Sequence[Draft]) -> list[tuple[int, int]]:
     if any(all_extras):
         data = [orjson.dumps(extras).decode() if extras else None for extras in all_extras]
         await db.many(POST_WITH_EXTRAS, **columns, data=data)
+        for (ctx, at, _, _, extras, _), seq in zip(drafts, seqs, strict=True):
+            if "file" in extras:
+                await filing.attach(ctx, extras["file"]["file_id"], conversation_id=at, seq=seq)
     else:  # most batches: a column that says nothing costs as much as one that does
         await db.many(POST, **columns)
     return list(zip(ids, seqs, strict=True))

@@ -35,7 +35,7 @@ from chatd.wire import Schema
 Lane = Literal["write", "read", "here"]
 """Where an op runs: the writer's transaction, a reader's, or on the loop without any."""
 
-Rate = Literal["chat", "social", "account"]
+Rate = Literal["chat", "social", "account", "upload"]
 """Which token bucket an op draws from, besides the connection's own."""
 
 Asks = Literal["anyone", "guest", "user"]

@@ -35,7 +35,7 @@ class Allowance(Protocol):
 class Peer:
     """What the dispatcher needs of a client; `connection.Connection` is one over a WebSocket."""
 
-    __slots__ = ("address", "backlog", "bucket", "number", "session", "waiting")
+    __slots__ = ("address", "backlog", "bucket", "number", "session", "upload", "waiting")
 
     is_live = True
     """Whether it is there after its reply: hears events, and is seen."""
@@ -45,6 +45,8 @@ class Peer:
         self.address = address
         self.bucket = bucket
         self.session = Session()
+        self.upload: str | None = None
+        """What its binary frames belong to."""
         self.waiting: Call | None = None
         self.backlog: deque[bytes | bytearray] | None = None
 

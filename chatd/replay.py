@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from chatd import events
+from chatd import events, filing
 from chatd.context import Context, Row
 from chatd.db.query import query
 from chatd.wire import rfc3339, rfc3339_or_none
@@ -63,8 +63,8 @@ def length(row: Row) -> int:
     return len((row["content"] or "").encode()) + len(row["data"] or "")
 
 
-def heard(row: Row, *, viewer_id: int, peer_id: int | None) -> tuple[str, Any]:
-    """The event that a stored entry is, its name and data, as the viewer would have heard it live."""
+def heard(ctx: Context, row: Row, *, peer_id: int | None) -> tuple[str, Any]:
+    """The event that a stored entry is, its name and data, as the asker would have heard it live."""
     message_id, _, event, author_id, username, client_id, kind, content, data, created_at, recalled_at, hidden = row
     if hidden is not None:
         return "hidden", events.Hidden()
@@ -72,18 +72,18 @@ def heard(row: Row, *, viewer_id: int, peer_id: int | None) -> tuple[str, Any]:
         return "edit", {**orjson.loads(data), "content": content}
     if event != "message":
         return event, orjson.Fragment(data)
-    mine = author_id == viewer_id
+    mine = author_id == ctx.user_id
     return "message", events.Message(
         message_id=message_id,
         from_user_id=author_id,
         from_username=username,
-        to_user_id=None if peer_id is None else (peer_id if mine else viewer_id),
+        to_user_id=None if peer_id is None else (peer_id if mine else ctx.user_id),
         kind=kind,
         content=content,
         created_at=rfc3339(created_at),
         client_id=client_id if mine else None,
         recalled_at=rfc3339_or_none(recalled_at),
-        **({} if data is None else orjson.loads(data)),
+        **({} if data is None else filing.with_file(ctx, orjson.loads(data))),
     )
 
 

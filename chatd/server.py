@@ -22,6 +22,7 @@ from chatd.dispatch import Dispatcher
 from chatd.http import HttpConnection
 from chatd.peer import RESTART
 from chatd.site import Site
+from chatd.site_files import FileSite
 
 log = logging.getLogger("chatd.server")
 
@@ -45,11 +46,16 @@ class Server:
         self._connections: set[Connection] = set()
         self._http: set[HttpConnection] = set()
         self.admission = Admission(configuration.server)
+        api, transactions = Api(dispatcher), dispatcher.transactions
+        files = FileSite(
+            configuration.files,
+            api=api,
+            uploads=dispatcher.uploads,
+            transactions=transactions,
+            links=transactions.links,
+        )
         self.site = Site(
-            configuration.server,
-            admission=self.admission,
-            api=Api(dispatcher),
-            transactions=dispatcher.transactions,
+            configuration.server, admission=self.admission, api=api, files=files, transactions=transactions
         )
         self._dirty: list[Connection] = []
         self.received = memoryview(bytearray(RECEIVED))

@@ -7,10 +7,11 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from chatd.admission import Admission
-from chatd.api import Api, bearer, failure
+from chatd.api import Api, as_response, bearer, failure
 from chatd.config import Server
 from chatd.errors import BadToken, TooLarge
 from chatd.exchange import Headers, Refused, Request, Response, TooLong
+from chatd.site_files import FileSite
 from chatd.transactions import Transactions
 
 PAGE = """This is chatd, a chat server. It speaks JSON over WebSocket at {scheme}://{host}/ws
@@ -22,16 +23,31 @@ Try it:
     > {{"type":"help"}}
 """
 
-JSON = "application/json"
 _CLOSE = ("Connection", "close")
+
+ASKED = (
+    "Authorization", "Content-Type", "If-Range", "Range", "Tus-Resumable", "Upload-Checksum", "Upload-Length",
+    "Upload-Metadata", "Upload-Offset", "X-HTTP-Method-Override",
+)  # fmt: skip
+"""Headers that pages of listed origins may send."""
+
+TOLD = (
+    "Chatd-File-Id", "Content-Range", "ETag", "Location", "Tus-Checksum-Algorithm", "Tus-Extension", "Tus-Max-Size",
+    "Tus-Resumable", "Tus-Version", "Upload-Expires", "Upload-Length", "Upload-Offset",
+)  # fmt: skip
+"""Headers that they may read."""
+
 _NOTHING = "There is nothing here. GET / says what this is.\n"
 
 
 class Site:
     """Answers requests."""
 
-    def __init__(self, limits: Server, *, admission: Admission, api: Api, transactions: Transactions) -> None:
+    def __init__(
+        self, limits: Server, *, admission: Admission, api: Api, files: FileSite, transactions: Transactions
+    ) -> None:
         self._limits = limits
+        self._files = files
         self._admission = admission
         self._api = api
         self._transactions = transactions
@@ -44,7 +60,7 @@ class Site:
         if refusal is not None:
             raise Refused(*refusal, headers=[_CLOSE])
         cors = self._cors(origin)
-        if request.method == "OPTIONS" and cors:
+        if request.method == "OPTIONS" and cors and request.path != "/files":
             return Response(HTTPStatus.NO_CONTENT, headers=cors)
         try:
             response = await self._answer(request)
@@ -56,6 +72,8 @@ class Site:
     async def _answer(self, request: Request) -> Response:
         if request.path.startswith("/api/"):
             return await self._op(request)
+        if request.path == "/files" or request.path.startswith("/files/"):
+            return await self._files.answer(request)
         if request.path not in ("/", "/healthz", "/readyz"):
             raise Refused(HTTPStatus.NOT_FOUND, _NOTHING)
         _only(request, "GET", "HEAD")
@@ -80,10 +98,10 @@ class Site:
             body = await request.body.read(self._limits.frame_bytes)
             token = bearer(request.headers.get("authorization"))
         except TooLong as error:
-            return _json(*failure(TooLarge(most=str(error.most)), op=name))
+            return as_response(*failure(TooLarge(most=str(error.most)), op=name))
         except BadToken as error:
-            return _json(*failure(error, op=name))
-        return _json(*await self._api.ask(name, body, token=token, address=request.address))
+            return as_response(*failure(error, op=name))
+        return as_response(*await self._api.ask(name, body, token=token, address=request.address))
 
     def _cors(self, origin: str | None) -> Headers:
         """What lets a page of a listed origin read the answer (the Fetch standard, CORS protocol)."""
@@ -91,15 +109,11 @@ class Site:
             return ()
         return (
             ("Access-Control-Allow-Origin", origin),
-            ("Access-Control-Allow-Methods", "GET, POST"),
-            ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+            ("Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, DELETE"),
+            ("Access-Control-Allow-Headers", ", ".join(ASKED)),
+            ("Access-Control-Expose-Headers", ", ".join(TOLD)),
             ("Vary", "Origin"),
         )
-
-
-def _json(status: HTTPStatus, body: bytes) -> Response:
-    headers = [("WWW-Authenticate", 'Bearer realm="chatd"')] if status is HTTPStatus.UNAUTHORIZED else []
-    return Response(status, body, JSON, headers)
 
 
 async def _nothing(_ctx: object) -> None:

@@ -16,6 +16,7 @@ from chatd.context import Context, Transaction
 from chatd.db.sqlite import Database, Job, result_of
 from chatd.errors import ChatError
 from chatd.hub import Hub
+from chatd.links import NO_LINKS, Links
 from chatd.op import REGISTRY, AccessTogether, Op
 from chatd.peer import Peer
 from chatd.session import NOBODY, Identity
@@ -27,8 +28,9 @@ T = TypeVar("T")
 class Transactions:
     """Runs ops, and parts of ops, in the database's transactions."""
 
-    def __init__(self, *, config: Config, database: Database, hub: Hub) -> None:
+    def __init__(self, *, config: Config, database: Database, hub: Hub, links: Links = NO_LINKS) -> None:
         self.config = config
+        self.links = links
         self.database = database
         self._hub = hub
         self._together = {op.name: partial(self._execute_together, op) for op in REGISTRY.values() if op.together}
@@ -43,7 +45,7 @@ class Transactions:
 
     def context(self, transaction: Transaction, identity: Identity = NOBODY, client_id: str | None = None) -> Context:
         """A context in which an op, or a part of one, runs on somebody's behalf."""
-        return Context(transaction, self.config, identity, _now(), self._hub, client_id)
+        return Context(transaction, self.config, identity, _now(), self._hub, client_id, links=self.links)
 
     async def execute(self, call: Call, transaction: Transaction) -> Any:
         """The op itself, in its transaction: access, function, and the memory of its answer.
@@ -80,8 +82,11 @@ class Transactions:
         Raises whatever one of them alone would have raised later: all are then undone and executed one by one.
         """
         calls = cast(Sequence[Call], jobs)
-        now, config, hub = _now(), self.config, self._hub
-        ctxs = [Context(transaction, config, call.peer.session.identity, now, hub, call.client_id) for call in calls]
+        now, config, hub, links = _now(), self.config, self._hub, self.links
+        ctxs = [
+            Context(transaction, config, call.peer.session.identity, now, hub, call.client_id, links=links)
+            for call in calls
+        ]
         requests = [call.request for call in calls]
         places = await cast(AccessTogether, op.needs).check_all(ctxs, requests)
         results: list[Any] = [None] * len(calls)

@@ -46,7 +46,7 @@ def config_for(data: Path, **server: Any) -> Config:
         database=Database(data=str(data)),
         accounts=Accounts(bcrypt_cost=4),
         presence=Presence(enabled=False),
-        rates=Rates(ops=OFF, chat=OFF, social=OFF, account=OFF),
+        rates=Rates(ops=OFF, chat=OFF, social=OFF, account=OFF, upload=OFF),
     )
 
 
@@ -282,6 +282,7 @@ ops = {{ per_second = 0, burst = 1 }}
 chat = {{ per_second = 0, burst = 1 }}
 social = {{ per_second = 0, burst = 1 }}
 account = {{ per_second = 0, burst = 1 }}
+upload = {{ per_second = 0, burst = 1 }}
 """
 
 

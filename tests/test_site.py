@@ -12,6 +12,7 @@ from unittest.mock import patch
 import pytest
 
 from chatd.errors import Unavailable
+from chatd.site import ASKED, TOLD
 from chatd.transactions import Transactions
 from tests.support import PASSWORD, Person, Web, config_for, running
 
@@ -133,8 +134,9 @@ def cors(headers: dict[str, list[str]]) -> dict[str, list[str]]:
 
 ALLOWED = {
     "access-control-allow-origin": [GOOD],
-    "access-control-allow-methods": ["GET, POST"],
-    "access-control-allow-headers": ["Authorization, Content-Type"],
+    "access-control-allow-methods": ["GET, HEAD, POST, PATCH, DELETE"],
+    "access-control-allow-headers": [", ".join(ASKED)],
+    "access-control-expose-headers": [", ".join(TOLD)],
     "vary": ["Origin"],
 }
 

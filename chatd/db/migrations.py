@@ -100,6 +100,15 @@ def new_epoch() -> str:
     return secrets.token_hex(8)
 
 
+def link_key(path: Path) -> bytes:
+    """The key that links to files are signed with (chatd/links.py). Raises `MigrationError`."""
+    with _opened(path) as connection:
+        row = connection.execute("SELECT value FROM meta WHERE name = 'link_key'").fetchone()
+    if row is None:
+        raise MigrationError(f"{path} has no link_key")
+    return bytes.fromhex(row[0])
+
+
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     try:
@@ -138,7 +147,8 @@ def _script(connection: sqlite3.Connection, sql: str) -> None:
 def _create(connection: sqlite3.Connection, schema: str, version: int) -> None:
     _script(
         connection,
-        f"{schema}\nINSERT INTO meta (name, value) VALUES ('epoch', '{new_epoch()}'), ('version', '{version}');",
+        f"{schema}\nINSERT INTO meta (name, value) VALUES ('epoch', '{new_epoch()}'), ('version', '{version}'),"
+        f" ('link_key', '{secrets.token_hex(32)}');",
     )
 
 

@@ -1,6 +1,6 @@
 """One module per feature. Importing this package registers every op.
 
-The catalogue goes on: files, moments, calls and administration will each be one more module in this list.
+The catalogue goes on: moments, calls and administration will each be one more module in this list.
 """
 
 from chatd.ops import (
@@ -8,6 +8,7 @@ from chatd.ops import (
     blocks,
     connection,
     conversations,
+    files,
     friend_requests,
     friends,
     group_joining,
@@ -22,6 +23,7 @@ from chatd.ops import (
     search,
     sessions,
     sync,
+    uploading,
 )
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "blocks",
     "connection",
     "conversations",
+    "files",
     "friend_requests",
     "friends",
     "group_joining",
@@ -43,4 +46,5 @@ __all__ = [
     "search",
     "sessions",
     "sync",
+    "uploading",
 ]

@@ -7,12 +7,12 @@ from typing import Any
 
 import orjson
 
-from chatd import events
+from chatd import events, filing
 from chatd.access import Member, Membership, OfMessage, Self, Target, membership
 from chatd.context import Context, Row
 from chatd.db.query import query
 from chatd.errors import Invalid, Phrase
-from chatd.events import Person
+from chatd.events import File, Person
 from chatd.op import op
 from chatd.pointers import move_pointers
 from chatd.record import filled, record
@@ -44,6 +44,7 @@ class MessageInfo:
     mentions: tuple[Person, ...] = ()
     mentions_all: bool = False
     forwarded_from: Person | None = None
+    file: File | None = None
 
 
 @record
@@ -63,18 +64,18 @@ class MessageInHistory(MessageInfo):
     pinned: bool = False
 
 
-def _fields(row: Row, *, viewer_id: int, peer_id: int | None, read: int, delivered: int) -> dict[str, Any]:
+def _fields(ctx: Context, row: Row, *, peer_id: int | None, read: int, delivered: int) -> dict[str, Any]:
     """The fields of `MessageInfo`. `read` and `delivered` are the pointers that say so of this message."""
     message_id, conversation_id, seq, author_id, username, client_id, kind, data, content, *times = row
     created_at, edited_at, recalled_at, *_ = times
-    mine = author_id == viewer_id
+    mine = author_id == ctx.user_id
     fields = {
         "id": message_id,
         "conversation_id": conversation_id,
         "seq": seq,
         "from_user_id": author_id,
         "from_username": username,
-        "to_user_id": None if peer_id is None else (peer_id if mine else viewer_id),
+        "to_user_id": None if peer_id is None else (peer_id if mine else ctx.user_id),
         "content": content,
         "kind": kind,
         "is_read": seq <= read,
@@ -87,9 +88,10 @@ def _fields(row: Row, *, viewer_id: int, peer_id: int | None, read: int, deliver
         "mentions": (),
         "mentions_all": False,
         "forwarded_from": None,
+        "file": None,
     }
     if data is not None:
-        fields |= orjson.loads(data)
+        fields |= filing.with_file(ctx, orjson.loads(data))
     return fields
 
 
@@ -143,15 +145,14 @@ async def get(ctx: Context, request: Get) -> Unread:
     rows = await ctx.db.all(UNREAD, me=ctx.user_id, after=request.after_message_id or 0, most=request.limit + 1)
     held, more = _page(rows, request.limit)
     if request.mark_read:
-        newest = {row["conversation_id"]: row["seq"] for row in held}
-        for conversation_id, seq in newest.items():
+        for conversation_id, seq in {row["conversation_id"]: row["seq"] for row in held}.items():
             await move_pointers(ctx, await membership(ctx, conversation_id), read_seq=seq)
     messages = tuple(
         filled(
             MessageInfo,
             _fields(
+                ctx,
                 row,
-                viewer_id=ctx.user_id,
                 peer_id=row["user_id"] if row["conversation_kind"] == "direct" else None,
                 read=row["seq"] if request.mark_read else 0,
                 delivered=row["seq"] if request.mark_read else row["delivered_seq"],
@@ -263,11 +264,11 @@ async def _in_history(ctx: Context, at: Membership, rows: Sequence[Row]) -> tupl
     for row in await ctx.db.all(REACTIONS, me=ctx.user_id, **where):
         reactions.setdefault(row["seq"], []).append(ReactionCount(row["emoji"], row["count"], bool(row["mine"])))
     pinned = {row["seq"] for row in await ctx.db.all(PINNED, **where)}
-    me, peer_id = ctx.user_id, at.peer_id
     messages = []
     for row in rows:
-        read, delivered = (others_read, others_delivered) if row["user_id"] == me else (at.read_seq, at.delivered_seq)
-        fields = _fields(row, viewer_id=me, peer_id=peer_id, read=read, delivered=delivered)
+        mine = row["user_id"] == ctx.user_id
+        read, delivered = (others_read, others_delivered) if mine else (at.read_seq, at.delivered_seq)
+        fields = _fields(ctx, row, peer_id=at.peer_id, read=read, delivered=delivered)
         fields["reactions"] = tuple(reactions.get(row["seq"], ()))
         fields["pinned"] = row["seq"] in pinned
         messages.append(filled(MessageInHistory, fields))

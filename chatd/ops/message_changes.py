@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated, Any
 
-from chatd import events, fulltext, log
+from chatd import events, filing, fulltext, log
 from chatd.access import RANKS, OfMessage, Role, Target
 from chatd.context import Context
 from chatd.db.query import query
@@ -140,6 +140,7 @@ async def recall(ctx: Context, request: Recall, at: Target) -> Done:
     await ctx.db.run(ERASE, now=ctx.now, **where)
     for statement in (ERASE_EDITS, FORGET_REACTIONS, UNPIN):
         await ctx.db.run(statement, **where)
+    await filing.detach(ctx, **where)
     recalled = events.Recall(
         message_id=message["id"],
         message_seq=message["seq"],

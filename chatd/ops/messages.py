@@ -27,15 +27,17 @@ class Send:
 
     All devices of both sides hear it, the sender's other devices too. A message to myself is a note. The content of a
     `location` is a geo URI (RFC 5870), after a space the name of the place; that of a `card` is a username; what is
-    `encrypted` the server passes on and does not look into. `mentions` are usernames of members, or `@all`, which is
-    for a group's admins.
+    `encrypted` the server passes on and does not look into. `image`, `voice`, `video` and `file` need the `file_id` of
+    something I have uploaded; `content` is then what I say to it, and may be left out. `mentions` are usernames of
+    members, or `@all`, which is for a group's admins.
     """
 
-    content: Annotated[str, Utf8(1, 8192)]
+    content: Annotated[str, Utf8(0, 8192)] = ""
     to_user: Name | None = None
     to_user_id: Id | None = None
     conversation_id: Id | None = None
     kind: Kind = "text"
+    file_id: Id | None = None
     reply_to: Id | None = None
     mentions: Annotated[tuple[Name, ...], Items(0, 50)] = ()
 
@@ -63,12 +65,16 @@ class Sent:
 async def send(ctxs: Sequence[Context], requests: Sequence[Send], at: Sequence[Membership]) -> list[Sent | ChatError]:
     drafts = [
         log.Draft(ctx, place.conversation_id, "text", request.content, {}, place.hearers)
-        if request.kind == "text" and request.reply_to is None and not request.mentions
+        if request.kind == "text" and request.content and not _says_more(request)
         else await _draft(ctx, request, place)
         for ctx, request, place in zip(ctxs, requests, at, strict=True)
     ]
     posted = iter(await log.post([draft for draft in drafts if isinstance(draft, log.Draft)]))
     return [draft if isinstance(draft, ChatError) else _sent(draft, *next(posted)) for draft in drafts]
+
+
+def _says_more(request: Send) -> bool:
+    return request.reply_to is not None or request.file_id is not None or request.mentions != ()
 
 
 def _sent(draft: log.Draft, message_id: int, seq: int) -> Sent:
@@ -79,7 +85,14 @@ async def _draft(ctx: Context, request: Send, at: Membership) -> log.Draft | Cha
     """A message that says more than its text. Or why it may not."""
     try:
         content = await content_of(ctx, request.kind, request.content)
-        extras = await extras_of(ctx, at, reply_to=request.reply_to, mentions=request.mentions)
+        extras = await extras_of(
+            ctx,
+            at,
+            kind=request.kind,
+            file_id=request.file_id,
+            reply_to=request.reply_to,
+            mentions=request.mentions,
+        )
     except ChatError as error:
         return error.with_traceback(None)
     return log.Draft(ctx, at.conversation_id, request.kind, content, extras, at.hearers)
@@ -109,7 +122,8 @@ async def forward(ctx: Context, request: Forward, at: Membership) -> Sent:
     if message["recalled_at"] is not None:
         raise Recalled(field="message_id")
     author = {"user_id": message["user_id"], "username": message["username"]}
-    extras = {"forwarded_from": extras_in(message).get("forwarded_from", author)}
+    said = extras_in(message)
+    extras = {"forwarded_from": said.get("forwarded_from", author)} | {k: said[k] for k in ("file",) if k in said}
     draft = log.Draft(ctx, at.conversation_id, message["kind"], message["content"], extras, at.hearers)
     ((message_id, seq),) = await log.post([draft])
     return _sent(draft, message_id, seq)

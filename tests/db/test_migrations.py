@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from chatd import config
+from chatd.db import migrations
 from chatd.db.migrations import STEPS, MigrationError, Step, prepare, rollback
 
 SCHEMA = config.shipped("schema.sql").read_text(encoding="utf-8")
@@ -136,9 +137,11 @@ def test_a_fresh_database_equals_the_schema_run_by_hand(path: Path, tmp_path: Pa
     assert rows(path, everything) == rows(made_by_hand(tmp_path / "by-hand.db", SCHEMA), everything)
 
 
-def test_a_fresh_database_has_the_latest_version_and_an_epoch(path: Path) -> None:
+def test_a_fresh_database_has_the_latest_version_an_epoch_and_a_key(path: Path) -> None:
     prepare(path, SCHEMA)
-    assert meta(path).keys() == {"version", "epoch"}
+    assert meta(path).keys() == {"version", "epoch", "link_key"}
+    assert len(migrations.link_key(path)) == 32
+    assert migrations.link_key(path) == migrations.link_key(path)
     assert meta(path)["version"] == str(LATEST)
     assert re.fullmatch(r"[0-9a-f]{16}", meta(path)["epoch"])
 
@@ -198,10 +201,10 @@ def test_steps_are_numbered_from_2_without_a_hole() -> None:
 
 
 def test_a_migration_runs_every_step_and_moves_the_data(old: Path, tmp_path: Path) -> None:
-    epoch = meta(old)["epoch"]
+    before = meta(old)
     prepare(old, EXAMPLE_3, (ADD_KEY, MOVE_MOODS))
     assert schema_of(old) == schema_of(made_by_hand(tmp_path / "by-hand.db", EXAMPLE_3))
-    assert meta(old) == {"version": "3", "epoch": epoch}
+    assert meta(old) == {**before, "version": "3"}
     assert rows(old, "SELECT id, name, name_key FROM people") == [(1, "Ada", "ada"), (2, "Bob", "bob")]
     assert rows(old, "SELECT person_id, mood FROM moods") == [(1, "good")]
 

@@ -20,15 +20,17 @@ import chatd.dispatch
 import chatd.housekeeping
 import chatd.ops
 import chatd.retries
-from chatd import access, catchup, compose, config, fulltext, log, relations, sessions
-from chatd.context import Context, Row, Transaction
+from chatd import access, catchup, compose, config, filing, fulltext, log, relations, sessions, uploads
+from chatd.context import Context, Placed, Row, Transaction
 from chatd.db.query import QUERIES, Query, schema_for_postgres
 from chatd.db.sqlite import SqliteTransaction
+from chatd.errors import NotFound
 from chatd.hub import Hub
 from chatd.ops import (
     accounts,
     blocks,
     conversations,
+    files,
     friend_requests,
     friends,
     group_joining,
@@ -37,6 +39,7 @@ from chatd.ops import (
     profiles,
     receipts,
     search,
+    uploading,
 )
 from chatd.ops import history as reading
 from chatd.ops import message_changes as changes
@@ -397,6 +400,7 @@ async def _group(ada: Context, bob: Context, chen: Context) -> None:
     await group_joining.group_links(ada, group_joining.GroupLinks(group), place)
     await ada.db.run(group_joining.FORGET, conversation_id=group, now=ada.now + 2000)
     await _messages(group, ada, bob, chen)
+    await _files(group, ada, bob)
     for ctx in (ada, bob, chen):
         at = await access.membership(ctx, group)
         await conversations.conversation_set(ctx, conversations.ConversationSet(group, silent=True), at)
@@ -413,6 +417,40 @@ async def _group(ada: Context, bob: Context, chen: Context) -> None:
     await _retries(ada.db, ada.user_id)
 
 
+async def _files(group: int, ada: Context, bob: Context) -> None:
+    """What is uploaded, named by a message, recalled, and left over."""
+    picture = Placed("ab" * 32, 9, "image/png", 3, 4, None, "cd" * 32)
+    made = []
+    for name in ("sun.png", "moon.png", "given up"):
+        assert (await ada.db.one(uploading.COUNT, me=ada.user_id, now=ada.now)) is not None
+        begun = {"token": name, "name": name, "size": 9, "expires_at": ada.now + 1000}
+        await ada.db.run(uploading.BEGIN, me=ada.user_id, **begun)
+        await uploading.upload_resume(ada, uploading.UploadResume(name), 9)
+        assert await uploads._known(ada, [name]) == {name}
+        if name == "given up":
+            await uploading.upload_cancel(ada, uploading.UploadCancel(name), None)
+            continue
+        made.append(await uploading.upload_end(ada, uploading.UploadEnd(name), picture))
+        assert await uploading.upload_end(ada, uploading.UploadEnd(name), None) == made[-1]
+    at = await access.membership(ada, group)
+    extras = await compose.extras_of(ada, at, kind="image", file_id=made[0].file_id, reply_to=None, mentions=[])
+    ((message_id, _),) = await log.post([log.Draft(ada, group, "image", "", extras, None)])
+    assert (await files.file_get(bob, files.FileGet(made[0].file_id))).name == "sun.png"
+    with pytest.raises(NotFound):
+        await files.file_get(bob, files.FileGet(made[1].file_id))
+    sent = await files.files(bob, files.Files(conversation_id=group), await access.membership(bob, group))
+    assert [one.file.name for one in sent.files] == ["sun.png"]
+    await changes.recall(
+        ada, changes.Recall(message_id), await access.OfMessage().check(ada, reading.Edits(message_id))
+    )
+    assert ada.discarded == ["ab" * 32, "cd" * 32]
+    assert await filing.held(ada, ada.discarded) == set(ada.discarded)  # by the moon
+    ada.now += 25 * 3_600_000
+    assert not await filing.forget_stale(ada)
+    assert await filing.held(ada, ada.discarded) == set()
+    assert await uploads._expire(ada) == []  # they went with their files
+
+
 async def _messages(group: int, ada: Context, bob: Context, chen: Context) -> None:
     """What may be done with a message, by those who may."""
 
@@ -420,11 +458,17 @@ async def _messages(group: int, ada: Context, bob: Context, chen: Context) -> No
         return await access.OfMessage().check(ctx, reading.Edits(message_id))
 
     extras = await compose.extras_of(
-        ada, await access.membership(ada, group), reply_to=None, mentions=["BOB", "陈小明", "@all"]
+        ada,
+        await access.membership(ada, group),
+        kind="text",
+        file_id=None,
+        reply_to=None,
+        mentions=["BOB", "陈小明", "@all"],
     )
     drafts = [log.Draft(ada, group, "text", content, extras, None) for content in ("one", "two", "three")]
     one, two, three = [message_id for message_id, _ in await log.post(drafts)]
-    reply = await compose.extras_of(bob, await access.membership(bob, group), reply_to=one, mentions=[])
+    at = await access.membership(bob, group)
+    reply = await compose.extras_of(bob, at, kind="text", file_id=None, reply_to=one, mentions=[])
     await log.post([log.Draft(bob, group, "text", "to one", reply, None)])
     for text in ("uno", "eins"):
         await changes.edit(ada, changes.Edit(one, text), await about(ada, one))

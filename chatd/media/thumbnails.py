@@ -1,0 +1,71 @@
+"""Small pictures of large ones, by Pillow where it is installed (`chatd[images]`)."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chatd.media.inspector import inspect
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_FORMATS = {
+    "image/png": "PNG",
+    "image/jpeg": "JPEG",
+    "image/gif": "GIF",
+    "image/webp": "WEBP",
+    "image/avif": "AVIF",
+    "image/bmp": "BMP",
+}
+"""Which of Pillow's decoders may see a file: those of pictures that browsers show (TIFF is a dozen codecs by itself)."""
+
+
+def thumbnail(path: Path, *, edge: int, most_pixels: int) -> bytes | None:
+    """A picture within `edge` × `edge` pixels, upright and with no metadata: JPEG, or WebP if it has transparency.
+
+    Of an animation it shows the first frame; a picture that is small already is not enlarged. None if there is none: no
+    picture that Pillow can read, a broken one, one of more than `most_pixels`, or no Pillow. It decodes: call it in a
+    thread. Raises `OSError` if the file cannot be opened.
+    """
+    try:
+        from PIL import Image, ImageOps  # noqa: PLC0415  (an extra)
+    except ImportError:
+        return None
+    with path.open("rb") as file:
+        media = inspect(file)
+        size = (media.width or 0) * (media.height or 0)
+        if media.type not in _FORMATS or not 0 < size <= most_pixels:
+            return None
+        Image.MAX_IMAGE_PIXELS = most_pixels  # for what a decoder finds only later; nobody else here uses Pillow
+        file.seek(0)
+        try:
+            with Image.open(file, formats=[_FORMATS[media.type]]) as image:
+                if image.width * image.height > most_pixels:
+                    return None
+                small = _plain(image)
+                small.thumbnail((edge, edge))  # by its draft, a JPEG is decoded no larger than needed
+                ImageOps.exif_transpose(small, in_place=True)
+                return _encoded(small)
+        except Exception:  # Pillow promises no class for what is broken
+            return None
+
+
+def _plain(image: Image) -> Image:
+    """In a mode that can be scaled: palettes cannot, and 16 bits of grey would be cut off at 255."""
+    if image.mode in ("L", "RGB", "RGBA", "CMYK"):
+        return image
+    if image.mode.startswith("I"):
+        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _encoded(image: Image) -> bytes:
+    image.info.clear()  # a comment would be written
+    out = io.BytesIO()
+    if image.mode == "RGBA":
+        image.save(out, "WEBP", quality=80)
+    else:
+        image.convert("RGB").save(out, "JPEG", quality=80)
+    return out.getvalue()

@@ -1,0 +1,294 @@
+"""Taking files in, and having the data folder agree with the database: the loop's side of files.
+
+What is there without a row is deleted; a row is written only once what it stands for is on the disk. What an op is
+about to write a row for is pinned meanwhile, so that nobody deletes it just then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import logging
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, ParamSpec, TypeVar
+
+from chatd import filing, media
+from chatd.config import Files
+from chatd.context import Context, Placed
+from chatd.db.query import query
+from chatd.errors import Invalid, Phrase, TooLarge, Unavailable, WrongOffset
+from chatd.store import Store
+from chatd.transactions import Transactions
+
+log = logging.getLogger("chatd.uploads")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CHECKSUMS = ("sha256", "sha1", "md5")
+"""Algorithms that what is sent can be checked with."""
+
+KNOWN = query("/* uploads.known */ SELECT token FROM uploads WHERE token IN :tokens AND file_id IS NULL")
+EXPIRE = query("/* uploads.expire */ DELETE FROM uploads WHERE expires_at <= :now RETURNING token")
+
+
+class WrongChecksum(Exception):
+    """What came is not what was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """What a piece of an upload must come to, by one of `CHECKSUMS`."""
+
+    algorithm: str
+    digest: bytes
+
+
+class _Writing:
+    """Somebody writes an upload, from an offset on, until somebody else does."""
+
+    def __init__(self, descriptor: int, offset: int) -> None:
+        self._descriptor = descriptor
+        self._lock = asyncio.Lock()
+        self._is_open = True
+        self.offset = offset
+
+    async def write(self, piece: bytes) -> None:
+        async with self._lock:
+            if not self._is_open:
+                raise WrongOffset(offset=str(self.offset))
+            await asyncio.to_thread(_write, self._descriptor, piece, self.offset)
+            self.offset += len(piece)
+
+    async def close(self, *, back_to: int | None = None) -> None:
+        """What was written is on the disk, or it is taken back as far as this offset."""
+        async with self._lock:
+            if self._is_open:
+                self._is_open = False
+                await asyncio.to_thread(_close, self._descriptor, back_to)
+
+
+def _write(descriptor: int, piece: bytes, offset: int) -> None:
+    rest = memoryview(piece)
+    while rest:
+        written = os.pwrite(descriptor, rest, offset)
+        rest, offset = rest[written:], offset + written
+
+
+def _close(descriptor: int, back_to: int | None) -> None:
+    try:
+        if back_to is not None:
+            os.truncate(descriptor, back_to)
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Uploads:
+    """Writes uploads, makes files of them, and deletes what no file holds."""
+
+    def __init__(self, store: Store, transactions: Transactions, config: Files) -> None:
+        self.store = store
+        self._transactions = transactions
+        self._config = config
+        self._open: dict[str, _Writing] = {}
+        self._beginning = asyncio.Lock()
+        self._deleting = asyncio.Lock()
+        self._pins: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._leftovers = store.uploads()
+
+    # What is coming
+
+    async def received(self, token: str) -> int:
+        """How many bytes of an upload have come."""
+        return await _on_disk(self.store.received, token)
+
+    async def receive(
+        self, token: str, pieces: AsyncIterator[bytes], *, offset: int | None, most: int, check: Checksum | None = None
+    ) -> int:
+        """Write what comes of an upload from `offset` (None: from where it is) on; whoever wrote it before stops.
+
+        Returns the new offset. What has come stays, whatever is raised: `WrongOffset`, `TooLarge` past `most` bytes,
+        `Unavailable`, and what `pieces` raises; but with a `check` all of it counts, or `WrongChecksum` and nothing.
+        """
+        writing = await self._begin(token, offset)
+        begun, checked, is_right = writing.offset, hashlib.new(check.algorithm) if check else None, False
+        try:
+            async for piece in pieces:
+                if writing.offset + len(piece) > most:
+                    raise TooLarge(most=str(most))
+                if checked is not None:
+                    checked.update(piece)
+                with _disk_errors():
+                    await writing.write(piece)
+            is_right = check is None or checked is None or hmac.compare_digest(checked.digest(), check.digest)
+            if not is_right:
+                raise WrongChecksum
+        finally:
+            with _disk_errors():
+                await writing.close(back_to=begun if checked is not None and not is_right else None)
+            if self._open.get(token) is writing:
+                del self._open[token]
+        return writing.offset
+
+    async def append(self, token: str, piece: bytes, *, offset: int | None, most: int) -> int:
+        """The same for one piece."""
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield piece
+
+        return await self.receive(token, pieces(), offset=offset, most=most)
+
+    async def _begin(self, token: str, offset: int | None) -> _Writing:
+        async with self._beginning:
+            if (before := self._open.pop(token, None)) is not None:
+                await before.close()
+            received = await self.received(token)
+            if offset is not None and offset != received:
+                raise WrongOffset(field="offset", offset=str(received))
+            writing = self._open[token] = _Writing(await _on_disk(self.store.open, token), received)
+            return writing
+
+    async def drop(self, token: str) -> None:
+        """Forget what has come of an upload."""
+        if (writing := self._open.pop(token, None)) is not None:
+            await writing.close()
+        await _on_disk(self.store.drop, token)
+
+    # What has come
+
+    async def place(self, token: str) -> Placed:
+        """Have what has come of an upload on the disk under its SHA-256, and look what it is.
+
+        It is pinned until `release` is called. Raises `Invalid` for a picture that is too large, `Unavailable`.
+        """
+        await (await self._begin(token, None)).close()
+        del self._open[token]
+        found = await _on_disk(self._look, token)
+        if (found.width or 0) * (found.height or 0) > self._config.pixels:
+            raise Invalid(field="upload", expected=_pixels(self._config.pixels))
+        small = await _on_disk(self._small, token, found)
+        sha256 = await _on_disk(self.store.digest, token)
+        await self._pin(sha256)
+        await _on_disk(self.store.keep, token, sha256)
+        thumbnail = None
+        if small is not None:
+            thumbnail = hashlib.sha256(small).hexdigest()
+            await self._pin(thumbnail)
+            await _on_disk(self.store.keep_bytes, small, thumbnail)
+        size = await self.received(token)
+        return Placed(sha256, size, found.type, found.width, found.height, found.duration_ms, thumbnail)
+
+    async def _pin(self, digest: str) -> None:
+        async with self._deleting:
+            self._pins[digest] += 1
+
+    def _look(self, token: str) -> media.Media:
+        with self.store.path(token).open("rb") as file:
+            return media.inspect(file)
+
+    def _small(self, token: str, found: media.Media) -> bytes | None:
+        edge = self._config.thumbnail_edge
+        if not edge or not found.type.startswith("image/"):
+            return None
+        return media.thumbnail(self.store.path(token), edge=edge, most_pixels=self._config.pixels)
+
+    def release(self, token: str, placed: Placed, *, is_kept: bool) -> None:
+        """There is a row for it now (`is_kept`), or there will be none."""
+        digests = [one for one in (placed.sha256, placed.thumbnail) if one is not None]
+        for digest in digests:
+            self._pins[digest] -= 1
+        self._pins += Counter()  # forgets those that are at zero
+        if is_kept:
+            self._spawn(_on_disk(self.store.drop, token))
+        else:
+            self.discard(digests)
+
+    async def open(self, sha256: str) -> BinaryIO:
+        """What has this SHA-256, to be read and closed. Raises `Unavailable`."""
+        return await _on_disk(self.store.read, sha256)
+
+    async def read(self, sha256: str, offset: int, count: int) -> bytes:
+        """A piece of what has this SHA-256. Raises `Unavailable`."""
+        return await _on_disk(self._read, sha256, offset, count)
+
+    def _read(self, sha256: str, offset: int, count: int) -> bytes:
+        with self.store.read(sha256) as file:
+            return os.pread(file.fileno(), count, offset)
+
+    # What nothing holds any more
+
+    def discard(self, digests: Sequence[str]) -> None:
+        """Delete what has these SHA-256, unless some file holds it."""
+        self._spawn(self._discard(digests))
+
+    async def _discard(self, digests: Iterable[str]) -> None:
+        for digest in digests:
+            async with self._deleting:
+                if not self._pins[digest] and not await self._transactions.on_reader(filing.held, [digest]):
+                    await _on_disk(self.store.remove, digest)
+
+    async def tidy(self) -> None:
+        """Forget uploads that were given up, and files that nothing has named for long."""
+        for token in await self._transactions.in_writer(_expire):
+            await self.drop(token)
+        while await self._transactions.in_writer(filing.forget_stale):
+            pass
+
+    async def sweep(self) -> None:
+        """Delete what was in the folder for no reason when the daemon started: the one before ended too soon for it."""
+        leftovers, self._leftovers = self._leftovers, []
+        known = await self._transactions.on_reader(_known, leftovers)
+        for token in set(leftovers) - known:
+            await self.drop(token)
+        for digests in await _on_disk(lambda: list(self.store.contents())):
+            held = await self._transactions.on_reader(filing.held, digests)
+            await self._discard(digest for digest in digests if digest not in held)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a file could not be deleted; it is when the daemon starts again", exc_info=error)
+
+    async def settle(self) -> None:
+        """Wait until what is to be deleted is."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+def _pixels(most: int) -> Phrase:
+    return Phrase(f"must be a picture of {most} pixels at most", f"图片不得超过 {most} 像素")
+
+
+async def _known(ctx: Context, tokens: Sequence[str]) -> set[str]:
+    return {row["token"] for row in await ctx.db.all(KNOWN, tokens=list(tokens))}
+
+
+async def _expire(ctx: Context) -> list[str]:
+    return [row["token"] for row in await ctx.db.all(EXPIRE, now=ctx.now)]
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    """What the disk refuses is `Unavailable` to a client; the log has the reason."""
+    try:
+        yield
+    except OSError as error:
+        log.error("the data folder does not take a file: %s", error)
+        raise Unavailable from error
+
+
+async def _on_disk(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    with _disk_errors():
+        return await asyncio.to_thread(function, *args, **kwargs)
