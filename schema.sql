@@ -296,6 +296,7 @@ FROM (
     SELECT m.user_id, m.conversation_id, c.kind, m.role, m.from_seq, m.until_seq, m.read_seq, m.delivered_seq,
            m.muted_until, m.silent, m.pinned, m.joined_at, m.moved_at,
            COALESCE(m.title, g.title) AS title, CASE WHEN m.until_seq IS NULL THEN g.member_count END AS member_count,
+           CASE WHEN m.until_seq IS NULL THEN g.avatar_file_id END AS avatar_file_id,
            COALESCE(m.until_seq, c.last_seq) AS last_seq,
            COALESCE(m.left_at, c.last_at) AS last_at,
            CASE WHEN (m.until_seq IS NULL OR c.last_message_seq <= m.until_seq)
@@ -311,6 +312,7 @@ FROM (
                ORDER BY r.seq DESC LIMIT 1
            ), 0) END AS last_message_seq,
            p.id AS peer_id, p.username AS peer_username, p.nickname AS peer_nickname,
+           p.avatar_file_id AS peer_avatar_file_id,
            pm.read_seq AS peer_read_seq, pm.delivered_seq AS peer_delivered_seq, pm.moved_at AS peer_moved_at
     FROM members m
     JOIN conversations c ON c.id = m.conversation_id

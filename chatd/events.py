@@ -237,7 +237,10 @@ class ConversationSettings:
 @event("group")
 @record
 class Group:
-    """A group was made, changed or dissolved; stands in its log. What is null has not changed."""
+    """A group was made, changed or dissolved; stands in its log. What is null has not changed.
+
+    `avatar_file_id` is 0 where it has none any more; `group_get` and `conversations` give a link to it.
+    """
 
     action: Literal["created", "changed", "dissolved"]
     by_user_id: int
@@ -245,6 +248,7 @@ class Group:
     title: str | None = None
     notice: str | None = None
     joining: Literal["open", "approve", "invite"] | None = None
+    avatar_file_id: int | None = None
 
 
 @event("member")

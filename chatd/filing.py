@@ -6,12 +6,13 @@ The bytes lie in the data folder (store.py). A row is there only once they are, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from chatd.context import Context, Row
 from chatd.db.query import query
 from chatd.errors import Invalid, NotFound, Phrase
 from chatd.events import File
+from chatd.wire import MAX_ID, Whole
 
 KINDS = {"image": "image/", "voice": "audio/", "video": "video/", "file": ""}
 """How the type of what a message of this kind holds begins."""
@@ -125,6 +126,23 @@ def with_links(ctx: Context, kept: dict[str, Any]) -> File:
 def with_file(ctx: Context, extras: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a message says beyond what every message does, as clients see it: its file with links."""
     return {**extras, "file": with_links(ctx, extras["file"])} if "file" in extras else extras
+
+
+AvatarFile = Annotated[int, Whole(0, MAX_ID)]
+"""The file that is to be an avatar; 0 for none."""
+
+
+def avatar(ctx: Context, file_id: int | None) -> str | None:
+    """A link to an avatar, small where there is a thumbnail of it."""
+    return None if file_id is None else ctx.links.to(f"/files/{file_id}/thumbnail", ctx.now)
+
+
+async def change_avatar(ctx: Context, *, old: int | None, new: int | None) -> None:
+    """`new` is named as an avatar now, in the place of `old`."""
+    if new is not None:
+        await named(ctx, [new])
+    if old is not None and old != new:
+        await unnamed(ctx, [old])
 
 
 async def attach(ctx: Context, file_id: int, *, conversation_id: int, seq: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatd import events, log
+from chatd import events, filing, log
 from chatd.access import Member, Membership, Self
 from chatd.context import Context, Row
 from chatd.db.query import query
@@ -29,6 +29,7 @@ class Peer:
     user_id: int
     username: str
     nickname: str
+    avatar_url: str | None
 
 
 @record
@@ -46,7 +47,8 @@ class LastMessage:
 
 @record
 class ConversationInfo:
-    """`peer` is there in direct conversations, its pointers where receipts are on; `title`, `member_count` in groups.
+    """`peer` is there in direct conversations, its pointers where receipts are on; in groups `title`, `avatar_url` and
+    `member_count`.
 
     `has_left`: I am in the group no more, and see it as it was then. `silent` and `pinned` are my own settings.
     """
@@ -54,6 +56,7 @@ class ConversationInfo:
     conversation_id: int
     kind: str
     title: str | None
+    avatar_url: str | None
     role: str
     member_count: int | None
     has_left: bool
@@ -98,10 +101,11 @@ LAST_MESSAGES = query(
 _END_OF_TIME = 2**62
 
 
-def _peer(row: Row) -> Peer | None:
+def _peer(ctx: Context, row: Row) -> Peer | None:
     if row["peer_id"] is None:
         return None
-    return Peer(user_id=row["peer_id"], username=row["peer_username"], nickname=row["peer_nickname"])
+    avatar_url = filing.avatar(ctx, row["peer_avatar_file_id"])
+    return Peer(row["peer_id"], row["peer_username"], row["peer_nickname"], avatar_url)
 
 
 def _last_message(row: Row) -> LastMessage:
@@ -141,12 +145,13 @@ async def conversations(ctx: Context, request: Conversations) -> ConversationLis
             conversation_id=row["conversation_id"],
             kind=row["kind"],
             title=row["title"],
+            avatar_url=filing.avatar(ctx, row["avatar_file_id"]),
             role=row["role"],
             member_count=row["member_count"],
             has_left=row["until_seq"] is not None,
             silent=bool(row["silent"]),
             pinned=bool(row["pinned"]),
-            peer=_peer(row),
+            peer=_peer(ctx, row),
             last_seq=row["last_seq"],
             last_at=rfc3339(row["last_at"]),
             last_message=newest.get(row["message_id"]),

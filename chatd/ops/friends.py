@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from chatd import events, log, names
+from chatd import events, filing, log, names
 from chatd.access import Self, find_other
 from chatd.context import Context
 from chatd.db.query import query
@@ -29,6 +29,7 @@ class FriendInfo:
     id: int
     username: str
     nickname: str
+    avatar_url: str | None
     remark: str
     online: bool
     status: Status
@@ -49,7 +50,7 @@ class FriendList:
 
 FRIENDS = query(
     """/* friends.list */
-    SELECT f.friend_id, u.username, u.nickname, u.last_seen_at, f.remark, c.id AS conversation_id,
+    SELECT f.friend_id, u.username, u.nickname, u.avatar_file_id, u.last_seen_at, f.remark, c.id AS conversation_id,
            CASE WHEN c.last_message_seq > 0 THEN c.last_at END AS last_at
     FROM friends f
     JOIN users u ON u.id = f.friend_id
@@ -80,6 +81,7 @@ async def friends(ctx: Context, request: Friends) -> FriendList:
             id=row["friend_id"],
             username=row["username"],
             nickname=row["nickname"],
+            avatar_url=filing.avatar(ctx, row["avatar_file_id"]),
             remark=row["remark"],
             online=shown[row["friend_id"]].status != "offline",
             status=shown[row["friend_id"]].status,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from chatd import events, log, memberships, names
+from chatd import events, filing, log, memberships, names
 from chatd.access import RANKS, InGroup, Membership, Role, find_other
 from chatd.context import Context, Row
 from chatd.db.query import query
@@ -40,6 +40,7 @@ class MemberInfo:
     user_id: int
     username: str
     nickname: str
+    avatar_url: str | None
     role: Role
     online: bool
     muted_until: Time | None
@@ -56,7 +57,7 @@ class MemberList:
 
 MEMBERS = query(
     """/* group_members.list */
-    SELECT m.user_id, u.username, u.nickname, m.role, m.muted_until, m.joined_at,
+    SELECT m.user_id, u.username, u.nickname, u.avatar_file_id, m.role, m.muted_until, m.joined_at,
            (SELECT COUNT(*) FROM blocks b WHERE (b.user_id = m.user_id AND b.blocked_id = :me)
                                              OR (b.user_id = :me AND b.blocked_id = m.user_id)) AS blocked
     FROM members m JOIN users u ON u.id = m.user_id
@@ -72,6 +73,7 @@ def _info(ctx: Context, row: Row) -> MemberInfo:
         user_id=row["user_id"],
         username=row["username"],
         nickname=row["nickname"],
+        avatar_url=filing.avatar(ctx, row["avatar_file_id"]),
         role=row["role"],
         online=not row["blocked"] and ctx.hub.seen(row["user_id"]).status != "offline",
         muted_until=rfc3339_or_none(muted_until) if muted_until is not None and muted_until > ctx.now else None,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from chatd import events, log, memberships, names
+from chatd import events, filing, log, memberships, names
 from chatd.access import InGroup, Membership, Role, Self
 from chatd.context import Context, Row
 from chatd.db.query import query
 from chatd.errors import Blocked, GroupFull, Invalid, NotFound, NotFriends, Phrase, Unreachable
+from chatd.filing import AvatarFile
 from chatd.op import op
 from chatd.record import record
 from chatd.wire import Done, Id, Items, Limit, Name, Text, Time, rfc3339
@@ -27,17 +28,19 @@ class GroupInfo:
     conversation_id: int
     title: str
     notice: str
+    avatar_url: str | None
     joining: Joining
     member_count: int
     role: Role | None
     created_at: Time
 
 
-def _info(row: Row) -> GroupInfo:
+def _info(ctx: Context, row: Row) -> GroupInfo:
     return GroupInfo(
         conversation_id=row["conversation_id"],
         title=row["title"],
         notice=row["notice"],
+        avatar_url=filing.avatar(ctx, row["avatar_file_id"]),
         joining=row["joining"],
         member_count=row["member_count"],
         role=row["role"],
@@ -73,7 +76,7 @@ MAKE = query(
 )
 GET = query(
     """/* groups.get */
-    SELECT g.conversation_id, g.title, g.notice, g.joining, g.member_count, m.role, c.created_at
+    SELECT g.conversation_id, g.title, g.notice, g.avatar_file_id, g.joining, g.member_count, m.role, c.created_at
     FROM groups g
     JOIN conversations c ON c.id = g.conversation_id
     LEFT JOIN members m ON m.conversation_id = g.conversation_id AND m.user_id = :me AND m.until_seq IS NULL
@@ -92,7 +95,7 @@ async def _get(ctx: Context, conversation_id: int) -> GroupInfo:
     row = await ctx.db.one(GET, conversation_id=conversation_id, me=ctx.user_id)
     if row is None or (row["role"] is None and row["joining"] == "invite"):
         raise NotFound(field="conversation_id")
-    return _info(row)
+    return _info(ctx, row)
 
 
 @op(
@@ -135,18 +138,25 @@ async def group_create(ctx: Context, request: GroupCreate) -> GroupInfo:
 
 @record
 class GroupUpdate:
-    """Change a group's title, notice, or how one joins it. For its owner and admins."""
+    """Change a group's title, notice, avatar, or how one joins it. For its owner and admins.
+
+    `avatar_file_id` is a picture that I have uploaded, 0 for none.
+    """
 
     conversation_id: Id
     title: Title | None = None
     notice: Notice | None = None
+    avatar_file_id: AvatarFile | None = None
     joining: Joining | None = None
 
 
+AVATAR = query("/* groups.avatar */ SELECT avatar_file_id FROM groups WHERE conversation_id = :conversation_id")
 CHANGE = query(
     """/* groups.change */
     UPDATE groups SET title = COALESCE(:title, title), title_key = COALESCE(:title_key, title_key),
-                      notice = COALESCE(:notice, notice), joining = COALESCE(:joining, joining)
+                      notice = COALESCE(:notice, notice), joining = COALESCE(:joining, joining),
+                      avatar_file_id = CASE WHEN :avatar = 0 THEN NULL
+                                            ELSE COALESCE(CAST(:avatar AS BIGINT), avatar_file_id) END
     WHERE conversation_id = :conversation_id
     """
 )
@@ -158,11 +168,15 @@ CHANGE = query(
     needs=InGroup("admin"),
     rate="chat",
     emits=[events.Group],
+    raises=[NotFound],
     example={"conversation_id": 12, "title": "Climbing on Sundays"},
 )
 async def group_update(ctx: Context, request: GroupUpdate, at: Membership) -> GroupInfo:
-    title = None if request.title is None else _titled(request.title)
-    if (title, request.notice, request.joining) != (None, None, None):
+    title, avatar = None if request.title is None else _titled(request.title), request.avatar_file_id
+    if avatar:
+        await filing.mine(ctx, avatar, kind="image", field="avatar_file_id")
+    if (title, request.notice, request.joining, avatar) != (None, None, None, None):
+        before = await ctx.db.one(AVATAR, conversation_id=at.conversation_id)
         await ctx.db.run(
             CHANGE,
             conversation_id=at.conversation_id,
@@ -170,7 +184,10 @@ async def group_update(ctx: Context, request: GroupUpdate, at: Membership) -> Gr
             title_key=None if title is None else names.key(title),
             notice=request.notice,
             joining=request.joining,
+            avatar=avatar,
         )
+        if avatar is not None and before is not None:
+            await filing.change_avatar(ctx, old=before["avatar_file_id"], new=avatar or None)
         changed = events.Group(
             action="changed",
             by_user_id=ctx.user_id,
@@ -178,6 +195,7 @@ async def group_update(ctx: Context, request: GroupUpdate, at: Membership) -> Gr
             title=title,
             notice=request.notice,
             joining=request.joining,
+            avatar_file_id=avatar,
         )
         await log.append_to(ctx, at.conversation_id, changed)
     return await _get(ctx, at.conversation_id)
@@ -220,7 +238,7 @@ class GroupList:
 
 MINE = query(
     """/* groups.list */
-    SELECT g.conversation_id, g.title, g.notice, g.joining, g.member_count, m.role, c.created_at
+    SELECT g.conversation_id, g.title, g.notice, g.avatar_file_id, g.joining, g.member_count, m.role, c.created_at
     FROM members m
     JOIN groups g ON g.conversation_id = m.conversation_id
     JOIN conversations c ON c.id = m.conversation_id
@@ -233,7 +251,7 @@ MINE = query(
 @op(reply=GroupList, done=Phrase("your groups", "您的群"), needs=Self(), lane="read", example={})
 async def groups(ctx: Context, request: Groups) -> GroupList:
     rows = await ctx.db.all(MINE, me=ctx.user_id, after=request.after_conversation_id or 0, most=request.limit + 1)
-    return GroupList(groups=tuple(map(_info, rows[: request.limit])), more=len(rows) > request.limit)
+    return GroupList(groups=tuple(_info(ctx, row) for row in rows[: request.limit]), more=len(rows) > request.limit)
 
 
 @record
@@ -251,7 +269,7 @@ class GroupSearch:
 
 SEARCH = query(
     """/* groups.search */
-    SELECT g.conversation_id, g.title, g.notice, g.joining, g.member_count, m.role, c.created_at
+    SELECT g.conversation_id, g.title, g.notice, g.avatar_file_id, g.joining, g.member_count, m.role, c.created_at
     FROM groups g
     JOIN conversations c ON c.id = g.conversation_id
     LEFT JOIN members m ON m.conversation_id = g.conversation_id AND m.user_id = :me AND m.until_seq IS NULL
@@ -281,7 +299,7 @@ async def group_search(ctx: Context, request: GroupSearch) -> GroupList:
         after_id=request.after_conversation_id or 0,
         most=request.limit + 1,
     )
-    return GroupList(groups=tuple(map(_info, rows[: request.limit])), more=len(rows) > request.limit)
+    return GroupList(groups=tuple(_info(ctx, row) for row in rows[: request.limit]), more=len(rows) > request.limit)
 
 
 @record

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Annotated, Literal
 
-from chatd import events, log, names
+from chatd import events, filing, log, names
 from chatd.access import Self, find_user
 from chatd.context import Context
 from chatd.db.query import query
 from chatd.errors import NotFound, Phrase
+from chatd.filing import AvatarFile
 from chatd.op import op
 from chatd.record import record
 from chatd.wire import Id, Language, Limit, Name, Text, Time, rfc3339
@@ -37,6 +38,7 @@ class ProfileInfo:
     username: str
     nickname: str
     bio: str
+    avatar_url: str | None
     created_at: Time
     settings: Settings | None
 
@@ -64,6 +66,7 @@ async def _profile_of(ctx: Context, *, name: str | None, user_id: int) -> Profil
         username=row["username"],
         nickname=row["nickname"],
         bio=row["bio"],
+        avatar_url=filing.avatar(ctx, row["avatar_file_id"]),
         created_at=rfc3339(row["created_at"]),
         settings=mine if row["id"] == ctx.user_id else None,
     )
@@ -86,10 +89,12 @@ class ProfileSet:
     """Change my profile or settings; what is left out stays.
 
     `friend_policy` says whether others become my friends at once (open), after I accept (approve) or not at all
-    (closed). With `receipts` off nobody sees how far I have read, and I do not see it of others.
+    (closed). With `receipts` off nobody sees how far I have read, and I do not see it of others. `avatar_file_id` is a
+    picture that I have uploaded, 0 for none.
     """
 
     nickname: Annotated[str, Text(0, 50)] | None = None
+    avatar_file_id: AvatarFile | None = None
     bio: Annotated[str, Text(0, 500)] | None = None
     phone: Annotated[str, Text(0, 32)] | None = None
     lang: Language | None = None
@@ -103,6 +108,7 @@ SET_PROFILE = query(
     UPDATE users SET
         nickname = COALESCE(:nickname, nickname),
         nickname_key = COALESCE(:nickname_key, nickname_key),
+        avatar_file_id = CASE WHEN :avatar = 0 THEN NULL ELSE COALESCE(CAST(:avatar AS BIGINT), avatar_file_id) END,
         bio = COALESCE(:bio, bio),
         phone = COALESCE(:phone, phone),
         lang = COALESCE(:lang, lang),
@@ -123,16 +129,21 @@ def _flag(value: bool | None) -> int | None:
     done=Phrase("profile changed", "资料已更新"),
     needs=Self(),
     emits=[events.Profile],
+    raises=[NotFound],
     example={"nickname": "Ada", "lang": "en"},
 )
 async def profile_set(ctx: Context, request: ProfileSet) -> ProfileInfo:
     changed = tuple(field.name for field in fields(request) if getattr(request, field.name) is not None)
+    if request.avatar_file_id:
+        await filing.mine(ctx, request.avatar_file_id, kind="image", field="avatar_file_id")
     if changed:
+        me = await find_user(ctx, name=None, user_id=ctx.user_id, field="user")
         await ctx.db.run(
             SET_PROFILE,
             user_id=ctx.user_id,
             nickname=request.nickname,
             nickname_key=None if request.nickname is None else names.key(request.nickname),
+            avatar=request.avatar_file_id,
             bio=request.bio,
             phone=request.phone,
             lang=request.lang,
@@ -140,6 +151,8 @@ async def profile_set(ctx: Context, request: ProfileSet) -> ProfileInfo:
             receipts=_flag(request.receipts),
             find_by_email=_flag(request.find_by_email),
         )
+        if request.avatar_file_id is not None:
+            await filing.change_avatar(ctx, old=me["avatar_file_id"], new=request.avatar_file_id or None)
         await log.append_for(ctx, ctx.user_id, events.Profile(changed=changed))
         ctx.speaks = request.lang
     return await _profile_of(ctx, name=None, user_id=ctx.user_id)
@@ -162,6 +175,7 @@ class UserFound:
     user_id: int
     username: str
     nickname: str
+    avatar_url: str | None
 
 
 @record
@@ -174,13 +188,13 @@ class UserList:
 
 SEARCH = query(
     """/* profiles.search */
-    SELECT id, username, nickname, username_key FROM users
+    SELECT id, username, nickname, username_key, avatar_file_id FROM users
     WHERE username_key >= :q AND username_key < :q_end AND username_key > :after AND disabled_at IS NULL
     UNION
-    SELECT id, username, nickname, username_key FROM users
+    SELECT id, username, nickname, username_key, avatar_file_id FROM users
     WHERE nickname_key >= :q AND nickname_key < :q_end AND username_key > :after AND disabled_at IS NULL
     UNION
-    SELECT id, username, nickname, username_key FROM users
+    SELECT id, username, nickname, username_key, avatar_file_id FROM users
     WHERE email_key = :q AND find_by_email = 1 AND username_key > :after AND disabled_at IS NULL
     ORDER BY username_key LIMIT :most
     """
@@ -200,7 +214,7 @@ async def user_search(ctx: Context, request: UserSearch) -> UserList:
     after = names.key(request.after_username or "")
     rows = await ctx.db.all(SEARCH, q=q, q_end=q + names.LAST, after=after, most=request.limit + 1)
     found = tuple(
-        UserFound(user_id=row["id"], username=row["username"], nickname=row["nickname"])
+        UserFound(row["id"], row["username"], row["nickname"], filing.avatar(ctx, row["avatar_file_id"]))
         for row in rows[: request.limit]
     )
     return UserList(users=found, more=len(rows) > request.limit)
