@@ -47,7 +47,7 @@ CREATE TABLE files (
     unnamed_since INTEGER,                         -- since then nothing names it: no message, no avatar
     created_at    INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX files_by_user ON files (user_id);
+CREATE INDEX files_by_user ON files (user_id, id);
 CREATE INDEX files_by_content ON files (sha256);
 CREATE INDEX files_by_thumbnail ON files (thumbnail) WHERE thumbnail IS NOT NULL;
 CREATE INDEX files_unnamed ON files (unnamed_since) WHERE unnamed_since IS NOT NULL;

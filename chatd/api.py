@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -20,15 +21,18 @@ from chatd.errors import (
     Phrase,
     TooFast,
     Unauthenticated,
+    Unavailable,
     UnknownOp,
 )
 from chatd.exchange import Headers, Request, Response
-from chatd.limits import Buckets
+from chatd.limits import Bucket, Buckets, Rate
 from chatd.op import REGISTRY
-from chatd.peer import Peer
+from chatd.peer import Allowance, Peer
 from chatd.session import Identity, State
 from chatd.sessions import session_of, touch_sessions
 from chatd.wire import Language, Outgoing
+
+_UNLIMITED = Rate(per_second=0.0, burst=1)
 
 NOT_UTF8 = Phrase("it is not UTF-8", "不是 UTF-8")
 
@@ -51,7 +55,7 @@ class Caller(Peer):
 
     is_live = False
 
-    def __init__(self, *, number: int, address: str, share: _Share) -> None:
+    def __init__(self, *, number: int, address: str, share: Allowance) -> None:
         super().__init__(number=number, address=address, bucket=share)
         self.answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
@@ -102,6 +106,17 @@ class Api:
         payload = await caller.answered
         reply = orjson.loads(payload)
         return HTTPStatus.OK if reply["success"] else _status(reply["error"]["code"]), payload
+
+    async def data(self, identity: Identity, lang: Language, name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The data of an op's reply, asked for by the daemon on a user's behalf. Raises `Unavailable` if it fails."""
+        caller = Caller(number=next(self._numbers), address="", share=Bucket(_UNLIMITED, 0.0))
+        caller.session.authenticated(identity, lang)
+        self._dispatcher.receive(caller, orjson.dumps(fields), name=name)
+        reply = orjson.loads(await caller.answered)
+        if not reply["success"]:
+            raise Unavailable
+        data: dict[str, Any] = reply["data"]
+        return data
 
     async def caller(self, token: str | None, *, address: str) -> Caller:
         """Who asks. Raises `BadToken`, `AccountDisabled`; `TooFast` where tokens are guessed."""

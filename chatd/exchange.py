@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import BinaryIO
@@ -117,7 +117,7 @@ class Response:
     """`type` is the body's media type. A body that comes in pieces is sent in pieces, its length unknown."""
 
     status: int
-    body: bytes | Stretch | AsyncIterator[bytes] = b""
+    body: bytes | Stretch | AsyncGenerator[bytes, None] = b""
     type: str = "text/plain; charset=utf-8"
     headers: Headers = field(default=())
 

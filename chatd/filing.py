@@ -32,6 +32,11 @@ VISIBLE = query(
     """
 )
 BY_ID = query("/* filing.by_id */ SELECT * FROM files WHERE id = :id")
+UPLOADED_BY = query(
+    """/* filing.uploaded_by */
+    SELECT * FROM files WHERE user_id = :user_id AND id > :after ORDER BY id LIMIT :most
+    """
+)
 ATTACH = query(
     """/* filing.attach */
     INSERT INTO attachments (file_id, conversation_id, seq) VALUES (:file_id, :conversation_id, :seq)
@@ -77,6 +82,11 @@ async def visible(ctx: Context, file_id: int, *, field: str) -> Row:
     if row is None:
         raise NotFound(field=field)
     return row
+
+
+async def uploaded_by(ctx: Context, user_id: int, *, after: int, most: int = 100) -> Sequence[Row]:
+    """Files that a user has uploaded, by id."""
+    return await ctx.db.all(UPLOADED_BY, user_id=user_id, after=after, most=most)
 
 
 async def by_id(ctx: Context, file_id: int) -> Row | None:

@@ -267,9 +267,10 @@ class HttpConnection(asyncio.Protocol):
             self._http.send_with_data_passthrough(h11.Data(data=cast(bytes, _Elsewhere(body.count))))
             await self._send_file(body)
         else:
-            async for piece in body:
-                self._write(self._http.send(h11.Data(data=piece)))
-                await self._drain()
+            async with contextlib.aclosing(body):
+                async for piece in body:
+                    self._write(self._http.send(h11.Data(data=piece)))
+                    await self._drain()
         self._write(self._http.send(h11.EndOfMessage()))
 
     async def _send_file(self, stretch: Stretch) -> None:

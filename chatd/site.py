@@ -72,7 +72,7 @@ class Site:
     async def _answer(self, request: Request) -> Response:
         if request.path.startswith("/api/"):
             return await self._op(request)
-        if request.path == "/files" or request.path.startswith("/files/"):
+        if request.path == "/files" or request.path.startswith(("/files/", "/export/")):
             return await self._files.answer(request)
         if request.path not in ("/", "/healthz", "/readyz"):
             raise Refused(HTTPStatus.NOT_FOUND, _NOTHING)

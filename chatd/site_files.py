@@ -1,4 +1,4 @@
-"""Files over HTTP: uploads in one request or, resumable, by the tus protocol 1.0; downloads with ranges.
+"""Files and exports over HTTP: uploads in one request or, resumable, by the tus protocol 1.0; downloads with ranges.
 
 tus (https://tus.io/protocols/resumable-upload) with creation, creation-with-upload, expiration, checksum, termination.
 What is asked of the database are the ops of ops/files.py.
@@ -22,10 +22,13 @@ from chatd import filing, media
 from chatd.api import Api, as_response, failure
 from chatd.config import Files
 from chatd.context import Row
-from chatd.errors import ChatError, WrongOffset
+from chatd.errors import ChatError, NotFound, WrongOffset
 from chatd.exchange import Body, Cut, Refused, Request, Response, Stretch
+from chatd.exporting import Exporter
 from chatd.links import Links
 from chatd.ranges import stretch_of, unmet
+from chatd.session import Identity
+from chatd.sessions import existing
 from chatd.transactions import Transactions
 from chatd.uploads import CHECKSUMS, Checksum, Uploads, WrongChecksum
 from chatd.wire import milliseconds
@@ -41,7 +44,7 @@ _SANDBOX = ("Content-Security-Policy", "default-src 'none'; sandbox")
 
 
 class FileSite:
-    """What stands under /files."""
+    """What stands under /files and /export."""
 
     def __init__(self, limits: Files, *, api: Api, uploads: Uploads, transactions: Transactions, links: Links) -> None:
         self._limits = limits
@@ -49,6 +52,7 @@ class FileSite:
         self._uploads = uploads
         self._transactions = transactions
         self._links = links
+        self._exporter = Exporter(api=api, transactions=transactions, uploads=uploads)
 
     async def answer(self, request: Request) -> Response:
         """The response to a request for /files or something below it. Raises `Refused`, `Cut`."""
@@ -59,6 +63,9 @@ class FileSite:
 
     async def _answer(self, request: Request) -> Response:
         parts = request.path.split("/")[2:]
+        if request.path.startswith("/export/"):
+            _only(request, "GET", "HEAD")
+            return await self._export(request)
         if not parts:
             if request.method == "OPTIONS":
                 return self._options()
@@ -204,13 +211,40 @@ class FileSite:
         headers.append(("Content-Range", f"bytes {first}-{first + count - 1}/{size}"))
         return Response(HTTPStatus.PARTIAL_CONTENT, Stretch(file, first, count), kind, headers)
 
+    def _has_link(self, request: Request) -> bool:
+        """Whether the request comes with a link that is good. Raises `Refused` where it is not good any more."""
+        link = parse_qs(request.query)
+        if "key" not in link:
+            return False
+        now = time.time_ns() // 1_000_000
+        if not self._links.allows(request.path, until=link.get("until", [""])[0], key=link["key"][0], now=now):
+            raise Refused(HTTPStatus.FORBIDDEN, "This link is not good any more.\n")
+        return True
+
+    async def _export(self, request: Request) -> Response:
+        user_id = request.path.removeprefix("/export/")
+        user = None
+        if self._has_link(request):
+            user = await self._transactions.on_reader(existing, int(user_id))
+        else:
+            caller = await self._api.caller_of(request)
+            if user_id == str(caller.session.identity.user_id):
+                user = await self._transactions.on_reader(existing, int(user_id))
+        if user is None:
+            raise NotFound
+        if user["id"] in self._exporter.under_way:
+            raise Refused(HTTPStatus.TOO_MANY_REQUESTS, "This is being made already.\n")
+        identity = Identity(user_id=user["id"], username=user["username"], session_id=0)
+        headers = [
+            ("Content-Disposition", _disposition(f"{user['username']}.zip", "application/zip")),
+            ("Cache-Control", "no-store"),
+        ]
+        body = self._exporter.zipped(identity, user["lang"])
+        return Response(HTTPStatus.OK, body, "application/zip", headers)
+
     async def _file(self, request: Request, file_id: int) -> Row:
         """The file, for who has a link to it or may see it. Raises `NotFound` and what `Api.caller` does, `Refused`."""
-        link = parse_qs(request.query)
-        if "key" in link:
-            now = time.time_ns() // 1_000_000
-            if not self._links.allows(request.path, until=link.get("until", [""])[0], key=link["key"][0], now=now):
-                raise Refused(HTTPStatus.FORBIDDEN, "This link is not good any more.\n")
+        if self._has_link(request):
             return await self._transactions.on_reader(filing.linked, file_id)
         caller = await self._api.caller_of(request)
         return await self._transactions.in_reader(caller, filing.visible, file_id, field="file_id")

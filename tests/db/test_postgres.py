@@ -508,7 +508,7 @@ async def _retries(db: Transaction, user_id: int) -> None:
     await db.one(chatd.retries.ANSWERED, user_id=user_id, client_id="c0")
 
 
-UNCHANGED = ("nickname", "nickname_key", "phone", "lang", "friend_policy", "find_by_email")
+UNCHANGED = ("nickname", "nickname_key", "avatar", "phone", "lang", "friend_policy", "find_by_email")
 EPOCH = "INSERT INTO meta (name, value) VALUES ('epoch', 'e'), ('version', '1')"
 
 

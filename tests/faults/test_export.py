@@ -1,0 +1,114 @@
+"""Everything of mine, as a ZIP."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import zipfile
+from collections import Counter
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.support import PATIENCE, Answered, Person, Process, Web, befriend
+
+
+@pytest.fixture
+async def web(process: Process) -> Web:
+    return await Web.at(process.url)
+
+
+async def whole(web: Web) -> Answered:
+    """A response that comes in chunks (RFC 9112, section 7.1)."""
+    async with asyncio.timeout(PATIENCE):
+        head = (await web.reader.readuntil(b"\r\n\r\n")).decode()
+        status = int(head.split(" ", 2)[1])
+        headers: dict[str, list[str]] = {}
+        for name, _, value in (line.partition(": ") for line in head.split("\r\n")[1:-2]):
+            headers.setdefault(name.lower(), []).append(value)
+        body = b""
+        while size := int(await web.reader.readline(), 16):
+            body += (await web.reader.readexactly(size + 2))[:-2]
+        await web.reader.readline()
+        return Answered(status, headers, body)
+
+
+async def upload(web: Web, token: str, name: str, content: bytes) -> int:
+    web.say("POST", f"/files?name={name}", content, authorization=f"Bearer {token}")
+    answered = await web.answer()
+    assert answered.status == 201, answered
+    file_id: int = answered.json["data"]["file_id"]
+    return file_id
+
+
+def opened(answered: Answered) -> tuple[list[dict[str, Any]], zipfile.ZipFile]:
+    archive = zipfile.ZipFile(io.BytesIO(answered.body))
+    assert archive.testzip() is None
+    return [orjson.loads(line) for line in archive.read("account.jsonl").splitlines()], archive
+
+
+async def test_everything_of_mine_and_nothing_else(process: Process, web: Web) -> None:
+    ada, bob = await Person.named(process.url, "ada", email="ada@chat.test"), await Person.named(process.url, "bob")
+    eve = await Person.named(process.url, "eve")
+    await befriend(ada, bob, username="bob")
+    await befriend(eve, bob, username="bob")
+    file_id = await upload(web, ada.token, "notes.txt", b"my notes " * 100_000)
+    await upload(web, bob.token, "bobs.txt", b"bob's own")
+    await ada.data("send", to_user="bob", kind="file", file_id=file_id)
+    for number in range(450):  # more than two pages
+        await ada.data("send", to_user="bob", content=f"message {number}")
+    await bob.data("send", to_user="ada", content="an answer")
+    await eve.data("send", to_user="bob", content="not for ada")
+    await ada.data("block", user="eve")
+
+    web.say("GET", (await ada.data("account_export"))["url"])
+    answered = await whole(web)
+    assert (answered.status, answered.headers["content-type"]) == (200, ["application/zip"])
+    lines, archive = opened(answered)
+    assert {"profile", "sessions", "friends", "friend_requests", "blocks", "conversations", "history"} == {
+        line["from"] for line in lines
+    }
+    by_op = Counter(line["from"] for line in lines)
+    assert by_op["history"] == 452
+    assert by_op["friends"] == by_op["blocks"] == by_op["profile"] == 1
+    messages = [line["content"] for line in lines if line["from"] == "history"]
+    assert messages[1:] == [*(f"message {number}" for number in range(450)), "an answer"]
+    assert [line["settings"]["email"] for line in lines if line["from"] == "profile"] == ["ada@chat.test"]
+    assert archive.namelist() == ["account.jsonl", f"files/{file_id}-notes.txt"]
+    assert archive.read(f"files/{file_id}-notes.txt") == b"my notes " * 100_000
+
+
+async def test_who_may_have_it(process: Process, web: Web) -> None:
+    ada, bob = await Person.named(process.url, "ada"), await Person.named(process.url, "bob")
+    url = (await ada.data("account_export"))["url"]
+    path = url.partition("?")[0]
+    web.say("GET", path, authorization=f"Bearer {ada.token}")
+    assert (await whole(web)).status == 200
+    assert (await web.get(path, authorization=f"Bearer {bob.token}")).status == 404
+    assert (await web.get(path)).status == 401
+    for wrong in (url[:-1], url.replace("/export/1", "/export/2"), url.replace("until=", "until=9")):
+        assert (await web.get(wrong)).status == 403
+    assert (await web.get("/export/99", authorization=f"Bearer {ada.token}")).status == 404
+    assert (await web.get("/export/x/y", authorization=f"Bearer {ada.token}")).status == 404
+
+
+async def test_an_export_that_nobody_waits_for_is_given_up(process: Process, web: Web) -> None:
+    ada = await Person.named(process.url, "ada")
+    await upload(web, ada.token, "large", b"x" * 9_000_000)
+    url = (await ada.data("account_export"))["url"]
+    for _ in range(5):
+        client = await Web.at(process.url)
+        client.say("GET", url)
+        assert (await client.reader.readline()).startswith(b"HTTP/1.1 200")
+        client.reset()
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            web.say("GET", url)
+            line = await web.reader.readuntil(b"\r\n\r\n")
+            if line.startswith(b"HTTP/1.1 200"):
+                break
+            assert line.startswith(b"HTTP/1.1 429")
+            await web.reader.readline()
+            await ada.ask("heartbeat")
+    assert "Traceback" not in process.log
