@@ -18,15 +18,20 @@ CREATE TABLE users (
     email_key     TEXT UNIQUE,
     phone         TEXT,
     bio           TEXT NOT NULL DEFAULT '',
-    password_hash TEXT NOT NULL,
+    password_hash TEXT,                            -- null: no password is right
     lang          TEXT NOT NULL DEFAULT 'en',
     friend_policy TEXT NOT NULL DEFAULT 'approve' CHECK (friend_policy IN ('open', 'approve', 'closed')),
     receipts      INTEGER NOT NULL DEFAULT 1,      -- whether read and delivered pointers are shown, both ways
     find_by_email INTEGER NOT NULL DEFAULT 0,      -- whether user_search finds me by my exact address
     avatar_file_id INTEGER,                        -- of files, which come later
+    issuer        TEXT,                            -- whose tokens name this user by subject: their `iss`, or ''
+    subject       TEXT,
+    invited_by    INTEGER REFERENCES users (id),
     last_seen_at  INTEGER,                         -- when the last of the user's connections went away
     disabled_at   INTEGER,
-    created_at    INTEGER NOT NULL
+    created_at    INTEGER NOT NULL,
+    UNIQUE (issuer, subject),
+    CHECK ((issuer IS NULL) = (subject IS NULL))
 ) STRICT;
 CREATE INDEX users_by_nickname ON users (nickname_key);
 CREATE INDEX users_by_avatar ON users (avatar_file_id) WHERE avatar_file_id IS NOT NULL;
@@ -66,16 +71,36 @@ CREATE INDEX uploads_by_user ON uploads (user_id);
 CREATE INDEX uploads_by_file ON uploads (file_id) WHERE file_id IS NOT NULL;
 CREATE INDEX uploads_by_expiry ON uploads (expires_at);
 
--- A token is 256 random bits; only its SHA-256 is kept.
+-- Who holds an invite's token may sign up. Only its SHA-256 is kept.
+CREATE TABLE invites (
+    id         INTEGER PRIMARY KEY,
+    token_hash BLOB NOT NULL UNIQUE,
+    user_id    INTEGER REFERENCES users (id),       -- who made it; null: the command line
+    note       TEXT NOT NULL,
+    uses_left  INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX invites_by_user ON invites (user_id);
+
+-- A token is 256 random bits, or an issuer's; only a SHA-256 is kept, of the latter that of its signature.
 CREATE TABLE sessions (
     id           INTEGER PRIMARY KEY,
     user_id      INTEGER NOT NULL REFERENCES users (id),
     token_hash   BLOB NOT NULL UNIQUE,
     device       TEXT,
     created_at   INTEGER NOT NULL,
-    last_used_at INTEGER NOT NULL
+    last_used_at INTEGER NOT NULL,
+    expires_at   INTEGER                            -- of an issuer's token: when it is worth nothing any more
 ) STRICT;
 CREATE INDEX sessions_by_user ON sessions (user_id);
+CREATE INDEX sessions_by_end ON sessions (expires_at) WHERE expires_at IS NOT NULL;
+
+-- An issuer's tokens whose sessions were ended here: they open none again, though the issuer would still vouch.
+CREATE TABLE ended_tokens (
+    token_hash BLOB PRIMARY KEY,
+    expires_at INTEGER NOT NULL
+) STRICT;
 
 -- A retry gets the first answer again: (user, client_id) is unique for ever, whatever the op. The client_id stands
 -- first in the key: ids that begin with the time, as chatd.client's do, are stored side by side, whoever sent them.

@@ -29,7 +29,6 @@ from chatd.limits import Bucket, Buckets, Rate
 from chatd.op import REGISTRY
 from chatd.peer import Allowance, Peer
 from chatd.session import Identity, State
-from chatd.sessions import session_of, touch_sessions
 from chatd.wire import Language, Outgoing
 
 _UNLIMITED = Rate(per_second=0.0, burst=1)
@@ -119,18 +118,15 @@ class Api:
         return data
 
     async def caller(self, token: str | None, *, address: str) -> Caller:
-        """Who asks. Raises `BadToken`, `AccountDisabled`; `TooFast` where tokens are guessed."""
-        transactions = self._dispatcher.transactions
+        """Who asks. Raises what `Recognition.session` does; `TooFast` where tokens are guessed."""
         caller = self._guest(address)
         if token is None:
             return caller
         try:
-            session, stale = await transactions.in_reader(caller, session_of, token)
+            session = await self._dispatcher.recognition.session(caller, token)
         except ChatError:
             self.charge(caller)
             raise
-        if stale:
-            await transactions.in_writer(touch_sessions, [session["id"]])
         identity = Identity(user_id=session["user_id"], username=session["username"], session_id=session["id"])
         caller.session.authenticated(identity, session["lang"])
         caller.bucket = _Share(self._buckets, identity.user_id)

@@ -18,6 +18,7 @@ from chatd.dispatch import Dispatcher
 from chatd.housekeeping import keep_house
 from chatd.hub import Hub
 from chatd.indexer import keep_indexed
+from chatd.issuer import issuer_of
 from chatd.links import Links
 from chatd.passwords import Passwords
 from chatd.server import Server
@@ -85,6 +86,8 @@ class Daemon:
         return daemon
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        accounts = self.config.accounts
+        issuer = issuer_of(accounts.jwt)
         path = database_path(self.config)
         stack.enter_context(lock(path))
         migrations.prepare(path, config.shipped("schema.sql").read_text(encoding="utf-8"))
@@ -92,7 +95,6 @@ class Daemon:
         settings = self.config.database
         database = await Database.open(path, readers=settings.readers, batch=settings.batch, waiting=settings.waiting)
         stack.push_async_callback(database.close)
-        accounts = self.config.accounts
         passwords = Passwords(
             cost=accounts.bcrypt_cost, threads=accounts.hashing_threads, waiting=accounts.hashing_waiting
         )
@@ -104,7 +106,12 @@ class Daemon:
         uploads = Uploads(_store(path.parent), transactions, self.config.files)
         stack.push_async_callback(uploads.settle)
         dispatcher = Dispatcher(
-            config=self.config, transactions=transactions, hub=hub, passwords=passwords, uploads=uploads
+            config=self.config,
+            transactions=transactions,
+            hub=hub,
+            passwords=passwords,
+            uploads=uploads,
+            issuer=issuer,
         )
         stack.push_async_callback(dispatcher.settle)
         announcer = asyncio.create_task(Announcer(hub, transactions, self.config.presence).run())

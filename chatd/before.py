@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from chatd.call import Call
-from chatd.context import Context, Outside
+from chatd.context import Context, Outside, Row
 from chatd.session import Identity
 from chatd.wire import Language
 
@@ -43,6 +43,9 @@ class Before(Outside):
         self, function: Callable[Concatenate[Context, P], Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         return await self._dispatcher.transactions.in_writer(function, *args, **kwargs)
+
+    async def recognize(self, token: str) -> Row:
+        return await self._dispatcher.recognition.session(self._call.peer, token)
 
     def admit(self, user_id: int) -> None:
         if self._call.peer.is_live:

@@ -16,29 +16,40 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chatd import app, config, names, reference
+from chatd import app, config, invites, names, reference
 from chatd.access import USER_BY_KEY
 from chatd.context import Context, Row
 from chatd.db import check, migrations
-from chatd.db.query import query
+from chatd.db.query import Query, query
 from chatd.db.sqlite import Database, result_of
 from chatd.errors import ChatError, NotFound
 from chatd.hub import Hub
-from chatd.ops.accounts import add_user
+from chatd.issuer import issuer_of
 from chatd.passwords import hash_password
 from chatd.session import NOBODY
+from chatd.users import add_user
 from chatd.wire import rfc3339
 
 T = TypeVar("T")
 
 USERS = query(
     """/* cli.users */
-    SELECT id, username, nickname, email, created_at, last_seen_at, disabled_at FROM users ORDER BY username_key
+    SELECT u.id, u.username, u.nickname, u.email, u.created_at, u.last_seen_at, u.disabled_at, i.username AS inviter
+    FROM users u LEFT JOIN users i ON i.id = u.invited_by ORDER BY u.username_key
     """
 )
 SET_PASSWORD = query("/* cli.set_password */ UPDATE users SET password_hash = :password_hash WHERE id = :id")
+END_TOKENS = query(
+    """/* cli.end_tokens */
+    INSERT INTO ended_tokens (token_hash, expires_at)
+    SELECT token_hash, expires_at FROM sessions WHERE user_id = :id AND expires_at IS NOT NULL
+    ON CONFLICT DO NOTHING
+    """
+)
 SET_DISABLED = query("/* cli.set_disabled */ UPDATE users SET disabled_at = :at WHERE id = :id")
 END_SESSIONS = query("/* cli.end_sessions */ DELETE FROM sessions WHERE user_id = :id")
+END_ALL: tuple[tuple[Query, dict[str, Any]], ...] = ((END_TOKENS, {}), (END_SESSIONS, {}))
+"""Ends a user's sessions, and what an issuer's tokens among them are worth."""
 
 
 class UsageError(Exception):
@@ -88,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     add("check", _check, "check the integrity of the database")
     add("rollback", _rollback, "go back to the copy made before the last migration")
     add("help-ops", _help_ops, "print the protocol reference as Markdown")
-    user = commands.add_parser("user", help="users: add, list, passwd, disable, enable")
+    user = commands.add_parser("user", help="users: add, invite, list, passwd, disable, enable")
     users = user.add_subparsers(metavar="COMMAND", required=True)
     for name, run, what in (
         ("add", _user_add, "add a user; the password is asked for, or read from standard input"),
@@ -98,6 +109,9 @@ def parser() -> argparse.ArgumentParser:
     ):
         add(name, run, what, users).add_argument("username")
     add("list", _user_list, "list the users", users)
+    invite = add("invite", _user_invite, "make an invite and print its token", users)
+    invite.add_argument("--uses", metavar="N", type=int, default=1, help="how many may sign up with it (1)")
+    invite.add_argument("--hours", metavar="H", type=int, default=24 * 7, help="for how many hours (168, a week)")
     return root
 
 
@@ -153,6 +167,7 @@ def _announce(address: tuple[str, int]) -> None:
 
 
 def _check_config(settings: config.Config, arguments: argparse.Namespace) -> int:
+    issuer_of(settings.accounts.jwt)
     for section in dataclasses.fields(settings):
         for setting in dataclasses.fields(getattr(settings, section.name)):
             print(f"{section.name}.{setting.name} = {getattr(getattr(settings, section.name), setting.name)!r}")
@@ -260,7 +275,22 @@ def _user_list(settings: config.Config, arguments: argparse.Namespace) -> int:
     for row in _run(settings, users):
         state = "disabled" if row["disabled_at"] is not None else "active"
         seen = rfc3339(row["last_seen_at"]) if row["last_seen_at"] is not None else "-"
-        print(f"{row['id']}\t{row['username']}\t{state}\t{row['email'] or '-'}\t{rfc3339(row['created_at'])}\t{seen}")
+        joined = f"{rfc3339(row['created_at'])}\t{seen}\t{row['inviter'] or '-'}"
+        print(f"{row['id']}\t{row['username']}\t{state}\t{row['email'] or '-'}\t{joined}")
+    return 0
+
+
+def _user_invite(settings: config.Config, arguments: argparse.Namespace) -> int:
+    for name, most in (("uses", 1_000_000), ("hours", 24 * 365 * 10)):
+        if not 1 <= getattr(arguments, name) <= most:
+            raise UsageError(f"--{name}: must be a whole number from 1 to {most}")
+    if settings.accounts.signup == "closed":
+        raise UsageError("accounts.signup is closed: nobody may sign up, with an invite or without")
+
+    async def invite(ctx: Context) -> invites.Invite:
+        return await invites.make(ctx, user_id=None, uses=arguments.uses, hours=arguments.hours, note="")
+
+    print(_run(settings, invite, create=True).token)
     return 0
 
 
@@ -281,14 +311,14 @@ def _change(settings: config.Config, username: str, *changes: tuple[Any, dict[st
 def _user_passwd(settings: config.Config, arguments: argparse.Namespace) -> int:
     _existing(settings)
     password_hash = hash_password(_new_password(), cost=settings.accounts.bcrypt_cost)
-    _change(settings, arguments.username, (SET_PASSWORD, {"password_hash": password_hash}), (END_SESSIONS, {}))
+    _change(settings, arguments.username, (SET_PASSWORD, {"password_hash": password_hash}), *END_ALL)
     print(f"{arguments.username} has a new password; all sessions ended")
     return 0
 
 
 def _user_disable(settings: config.Config, arguments: argparse.Namespace) -> int:
     at = time.time_ns() // 1_000_000
-    _change(settings, arguments.username, (SET_DISABLED, {"at": at}), (END_SESSIONS, {}))
+    _change(settings, arguments.username, (SET_DISABLED, {"at": at}), *END_ALL)
     print(f"{arguments.username} is disabled; all sessions ended")
     return 0
 

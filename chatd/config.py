@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from chatd.limits import Rate
-from chatd.wire import Whole, expected
+from chatd.wire import Text, Whole, expected
 
 Seconds = Annotated[float, msgspec.Meta(ge=0.1, le=86400.0)]
 Moment = Annotated[float, msgspec.Meta(ge=0.01, le=3600.0)]
@@ -60,13 +60,29 @@ class Database:
 
 
 @dataclass(frozen=True, slots=True)
+class Jwt:
+    """An external issuer of tokens; chatd/issuer.py says what makes sense. Without a secret there is none."""
+
+    secret: str = field(default="", repr=False)
+    secret_file: str = ""
+    issuer: str = ""
+    audience: str = ""
+    username_claim: Annotated[str, Text(1, 64)] = "sub"
+    nickname_claim: str = ""
+    email_claim: str = ""
+    leeway: Annotated[int, Whole(0, 3600)] = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Accounts:
-    signup: Literal["open", "closed"] = "open"
+    signup: Literal["open", "invite", "closed"] = "open"
+    invites: Literal["everybody", "nobody"] = "everybody"
     bcrypt_cost: Annotated[int, Whole(4, 16)] = 12
     hashing_threads: Annotated[int, Whole(1, 64)] = 1
     hashing_waiting: Count = 1_000
     idle_days: Annotated[int, Whole(1, 3650)] = 30
     sessions_per_user: Annotated[int, Whole(1, 1000)] = 100
+    jwt: Jwt = field(default_factory=Jwt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,6 +248,10 @@ class Outside(Protocol):
         """The function's result, run in a transaction of its own."""
         ...
 
+    async def recognize(self, token: str) -> Row:
+        """The session of a token and its user. Raises `BadToken`, `AccountDisabled`, `Invalid`, `UsernameTaken`."""
+        ...
+
     def admit(self, user_id: int) -> None:
         """Raise `TooManyConnections` where the user may have no more."""
         ...

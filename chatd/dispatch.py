@@ -24,12 +24,14 @@ from chatd.context import Context, Guards, NoTransaction
 from chatd.db.sqlite import drive
 from chatd.errors import ChatError, Conflict, Internal, TooFast, TooManyConnections, UnknownOp
 from chatd.hub import Hub
+from chatd.issuer import Issuer
 from chatd.limits import Backoff, Buckets
 from chatd.op import REGISTRY, Function, Op, Rate
 from chatd.passwords import Passwords, is_hash
 from chatd.peer import BAD_PAYLOAD, SESSION_ENDED, Peer
 from chatd.presence import Choice
 from chatd.publish import publish
+from chatd.recognition import Recognition
 from chatd.session import Identity, State
 from chatd.sessions import went_away
 from chatd.transactions import Transactions
@@ -49,13 +51,21 @@ class Dispatcher:
     """Runs ops for peers."""
 
     def __init__(
-        self, *, config: Config, transactions: Transactions, hub: Hub, passwords: Passwords, uploads: Uploads
+        self,
+        *,
+        config: Config,
+        transactions: Transactions,
+        hub: Hub,
+        passwords: Passwords,
+        uploads: Uploads,
+        issuer: Issuer | None = None,
     ) -> None:
         self.config = config
         self.uploads = uploads
         self.transactions = transactions
         self._hub = hub
         self.passwords = passwords
+        self.recognition = Recognition(transactions, issuer, self.publish)
         self.clock = time.monotonic
         rates = config.rates
         self._rates: dict[Rate, Buckets] = {

@@ -198,6 +198,22 @@ class SignupClosed(ChatError):
     says = Phrase("Sign-up is closed on this server.", "本服务器未开放注册。")
 
 
+class BadInvite(ChatError):
+    """The invite is missing, unknown, used up, expired or revoked: which of them is not told."""
+
+    code = "bad_invite"
+    status = 403
+    says = Phrase("This takes an invite that is still valid.", "需要有效的邀请。")
+
+
+class InvitesClosed(ChatError):
+    """`[accounts] invites` is nobody, or nobody at all may sign up."""
+
+    code = "invites_closed"
+    status = 403
+    says = Phrase("On this server users invite nobody.", "本服务器不允许用户邀请他人。")
+
+
 class UsernameTaken(ChatError):
     """Another account has this username (compared NFKC-casefolded)."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
-from chatd.context import Context
+from chatd.config import Jwt
+from chatd.context import Context, Row
 from chatd.db.query import query
 from chatd.hub import Hub
 from chatd.peer import SESSION_ENDED
@@ -27,7 +29,12 @@ VALID = query(
     SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id IN :ids AND u.disabled_at IS NULL
     """
 )
-EXPIRE = query("/* housekeeping.expire */ DELETE FROM sessions WHERE last_used_at <= :oldest")
+EXPIRE = query("/* housekeeping.expire */ DELETE FROM sessions WHERE expires_at IS NULL AND last_used_at <= :oldest")
+EXPIRED = query("/* housekeeping.expired */ SELECT id FROM sessions WHERE expires_at <= :now LIMIT 1")
+END_EXPIRED = query(
+    "/* housekeeping.end_expired */ DELETE FROM sessions WHERE expires_at <= :now RETURNING id, user_id"
+)
+FORGET_TOKENS = query("/* housekeeping.forget_tokens */ DELETE FROM ended_tokens WHERE expires_at <= :before")
 
 
 async def _valid(ctx: Context, session_ids: list[int]) -> set[int]:
@@ -37,15 +44,35 @@ async def _valid(ctx: Context, session_ids: list[int]) -> set[int]:
 async def _tidy(ctx: Context, live: list[int]) -> None:
     await touch_sessions(ctx, live)
     await ctx.db.run(EXPIRE, oldest=ctx.now - ctx.config.accounts.idle_days * DAY_MS)
+    # A day later, for by then `[accounts.jwt] leeway` may have grown by an hour.
+    await ctx.db.run(FORGET_TOKENS, before=ctx.now - DAY_MS)
+
+
+async def _any_expired(ctx: Context) -> bool:
+    return await ctx.db.one(EXPIRED, now=ctx.now) is not None
+
+
+async def _end_expired(ctx: Context) -> Sequence[Row]:
+    return await ctx.db.all(END_EXPIRED, now=ctx.now)
+
+
+async def _end_tokens(transactions: Transactions, hub: Hub) -> None:
+    """End the sessions of an issuer's tokens whose time is over."""
+    if await transactions.on_reader(_any_expired):
+        for row in await transactions.in_writer(_end_expired):
+            for listener in hub.of_session(row["user_id"], row["id"]):
+                listener.close(SESSION_ENDED, "this token is worth nothing any more: get a new one")
 
 
 async def keep_house(transactions: Transactions, hub: Hub, uploads: Uploads, *, second: float = 1.0) -> None:
-    """Until cancelled: every hour tidy the sessions and the files, every second look whether another process ended a
-    session, and whether something was recalled. First, files that a daemon which was killed has left are deleted.
+    """Until cancelled: every hour tidy the sessions and the files, every second look whether another process or the
+    time ended a session, and whether something was recalled. First, delete the files that a daemon has left which was
+    killed.
 
     The commands `chatd user disable` and `chatd user passwd` write to the database beside the running daemon.
     """
     loop = asyncio.get_running_loop()
+    has_issuer = transactions.config.accounts.jwt != Jwt()
     tidy_at = erase_at = loop.time()
     swept = False
     while True:
@@ -69,6 +96,8 @@ async def keep_house(transactions: Transactions, hub: Hub, uploads: Uploads, *, 
                 for listener in hub:
                     if listener.session.identity.session_id in ended:
                         listener.close(SESSION_ENDED, "this session was ended: log in again")
+            if has_issuer:
+                await _end_tokens(transactions, hub)
         except Exception:
             log.exception("housekeeping failed; it goes on")
         await asyncio.sleep(second)

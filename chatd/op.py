@@ -91,6 +91,8 @@ class Op:
     """Whether it is about the connection itself: over HTTP there is none."""
     takes_client_id: bool
     """Whether a retry of the op is recognized. A guest has no (user, client_id) to be recognized by."""
+    forgets: str | None
+    """The field of the reply that is not kept for a retry, which gets null in its place: a secret told once."""
 
     def lane_for(self, request: Any) -> Lane:
         """Where this request runs."""
@@ -115,11 +117,13 @@ def op(
     rate: Rate | None = None,
     emits: Sequence[type[Any]] = (),
     raises: Sequence[type[ChatError]] = (),
+    forgets: str | None = None,
 ) -> Callable[[Function], Function]:
     """Register a coroutine as the op of its name. Raises TypeError for what is ambiguous or undocumented.
 
     With `together` it takes the contexts, requests and places of several calls, and returns as many replies.
-    `write_when` names a field that, where it is true, makes an op of the reader's lane one of the writer's.
+    `write_when` names a field that, where it is true, makes an op of the reader's lane one of the writer's. `forgets`
+    names a field of the reply, which may be null, whose value is a secret that must not be kept.
     """
 
     def register(function: Function) -> Function:
@@ -142,6 +146,9 @@ def op(
             "has both an access and a `before` that give something": len(given) > 1,
             "needs a request dataclass": not is_dataclass(request),
             "must return the reply it declares": returned is not reply or not is_dataclass(reply),
+            "forgets what is no field of its reply": forgets is not None
+            and forgets not in typing.get_type_hints(reply),
+            "is answered together, but forgets": forgets is not None and together,
             "emits from a reader": lane != "write" and write_when is None and not FLEETING.issuperset(emits),
         }
         for problem, found in problems.items():
@@ -172,6 +179,7 @@ def op(
             doc=doc,
             needs_socket=needs_socket,
             takes_client_id=lane == "write" and needs.asks == "user",
+            forgets=forgets,
         )
         return function
 

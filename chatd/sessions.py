@@ -1,4 +1,4 @@
-"""Sessions: a token is 256 random bits, given out once and kept as its SHA-256."""
+"""Sessions: a token is 256 random bits, given out once and kept as its SHA-256, or an issuer's."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _HOUR = 60 * 60 * 1000
 
 OPEN_SESSION = query(
     """/* sessions.open_session */
-    INSERT INTO sessions (user_id, token_hash, device, created_at, last_used_at)
-    VALUES (:user_id, :token_hash, :device, :now, :now) RETURNING id
+    INSERT INTO sessions (user_id, token_hash, device, created_at, last_used_at, expires_at)
+    VALUES (:user_id, :token_hash, :device, :now, :now, :expires_at) ON CONFLICT DO NOTHING RETURNING id
     """
 )
 SURPLUS_SESSIONS = query(
@@ -30,9 +30,17 @@ SURPLUS_SESSIONS = query(
 END_SESSIONS = query(
     "/* sessions.end_sessions */ DELETE FROM sessions WHERE user_id = :user_id AND id IN :ids RETURNING id, device"
 )
+END_TOKENS = query(
+    """/* sessions.end_tokens */
+    INSERT INTO ended_tokens (token_hash, expires_at)
+    SELECT token_hash, expires_at FROM sessions WHERE user_id = :user_id AND id IN :ids AND expires_at IS NOT NULL
+    ON CONFLICT DO NOTHING
+    """
+)
+IS_ENDED = query("/* sessions.is_ended */ SELECT expires_at FROM ended_tokens WHERE token_hash = :token_hash")
 MY_SESSIONS = query(
     """/* sessions.my_sessions */
-    SELECT id, device, created_at, last_used_at FROM sessions WHERE user_id = :user_id
+    SELECT id, device, created_at, last_used_at, expires_at FROM sessions WHERE user_id = :user_id
     ORDER BY last_used_at DESC, id DESC LIMIT 1000
     """
 )
@@ -40,7 +48,8 @@ SESSION_BY_TOKEN = query(
     """/* sessions.session_by_token */
     SELECT s.id, s.user_id, s.last_used_at, u.username, u.lang, u.disabled_at
     FROM sessions s JOIN users u ON u.id = s.user_id
-    WHERE s.token_hash = :token_hash AND s.last_used_at > :oldest
+    WHERE s.token_hash = :token_hash
+      AND CASE WHEN s.expires_at IS NULL THEN s.last_used_at > :oldest ELSE s.expires_at > :now END
     """
 )
 IS_VALID = query(
@@ -65,22 +74,46 @@ async def open_session(
     `tell` says whether the user has other devices that should hear of it.
     """
     token = secrets.token_urlsafe(32)
-    row = await ctx.db.one(OPEN_SESSION, user_id=user_id, token_hash=_token_hash(token), device=device, now=ctx.now)
+    row = await ctx.db.one(
+        OPEN_SESSION, user_id=user_id, token_hash=_token_hash(token), device=device, now=ctx.now, expires_at=None
+    )
     if row is None:
         raise LookupError("the session was not stored")
     session_id: int = row["id"]
-    surplus = await ctx.db.all(SURPLUS_SESSIONS, user_id=user_id, kept=ctx.config.accounts.sessions_per_user)
-    await end_sessions(ctx, user_id, [one["id"] for one in surplus])
+    await _end_surplus(ctx, user_id)
     if tell:
         await log.append_for(ctx, user_id, events.Session(action="opened", session_id=session_id, device=device))
     ctx.authenticate(Identity(user_id=user_id, username=username, session_id=session_id), lang)
     return token, session_id
 
 
+async def open_issued_session(ctx: Context, *, user_id: int, token_hash: bytes, expires_at: int) -> Row:
+    """The session of an issuer's token and its user: it begins unless it has begun already.
+
+    The user's other devices do not hear of it: an issuer's tokens may be short-lived, and the log is for ever.
+    Raises `BadToken` where it was ended before, `AccountDisabled`.
+    """
+    if await ctx.db.one(IS_ENDED, token_hash=token_hash) is not None:
+        raise BadToken(field="token")
+    await ctx.db.one(
+        OPEN_SESSION, user_id=user_id, token_hash=token_hash, device=None, now=ctx.now, expires_at=expires_at
+    )
+    await _end_surplus(ctx, user_id)
+    if (found := await session_by(ctx, token_hash)) is None:
+        raise BadToken(field="token")
+    return found[0]
+
+
+async def _end_surplus(ctx: Context, user_id: int) -> None:
+    surplus = await ctx.db.all(SURPLUS_SESSIONS, user_id=user_id, kept=ctx.config.accounts.sessions_per_user)
+    await end_sessions(ctx, user_id, [one["id"] for one in surplus])
+
+
 async def end_sessions(ctx: Context, user_id: int, session_ids: list[int]) -> int:
     """End those of these sessions that are the user's, and tell the user's devices. Returns how many there were."""
     if not session_ids:
         return 0
+    await ctx.db.run(END_TOKENS, user_id=user_id, ids=session_ids)
     ended = await ctx.db.all(END_SESSIONS, user_id=user_id, ids=session_ids)
     for row in ended:
         ctx.end_session(user_id, row["id"])
@@ -94,10 +127,17 @@ def _token_hash(token: str) -> bytes:
 
 async def session_of(ctx: Context, token: str) -> tuple[Row, bool]:
     """The session and its user, and whether it was last touched long ago. Raises `BadToken`, `AccountDisabled`."""
-    oldest = ctx.now - ctx.config.accounts.idle_days * _DAY
-    row = await ctx.db.one(SESSION_BY_TOKEN, token_hash=_token_hash(token), oldest=oldest)
-    if row is None:
+    if (found := await session_by(ctx, _token_hash(token))) is None:
         raise BadToken(field="token")
+    return found
+
+
+async def session_by(ctx: Context, token_hash: bytes) -> tuple[Row, bool] | None:
+    """The same by what is kept of a token; None where it has no session. Raises `AccountDisabled`."""
+    oldest = ctx.now - ctx.config.accounts.idle_days * _DAY
+    row = await ctx.db.one(SESSION_BY_TOKEN, token_hash=token_hash, oldest=oldest, now=ctx.now)
+    if row is None:
+        return None
     if row["disabled_at"] is not None:
         raise AccountDisabled
     return row, ctx.now - row["last_used_at"] > _HOUR

@@ -73,7 +73,8 @@ class Transactions:
         if call.client_id is None:
             return data
         reply = orjson.dumps(data).decode()
-        await retries.remember(ctx, call, reply)
+        kept = reply if op.forgets is None else orjson.dumps({**vars(data), op.forgets: None}).decode()
+        await retries.remember(ctx, call, kept)
         return orjson.Fragment(reply)
 
     async def _execute_together(self, op: Op, jobs: Sequence[Job], transaction: Transaction) -> list[Any]:

@@ -54,7 +54,9 @@ Id = Annotated[int, Whole(1, MAX_ID)]
 Seq = Annotated[int, Whole(0, MAX_ID)]
 Name = Annotated[str, Text(1, 64)]
 Password = Annotated[str, Utf8(8, 1024), msgspec.Meta(extra={"secret": True})]
-Token = Annotated[str, Text(1, 256), msgspec.Meta(extra={"secret": True})]
+LONGEST_TOKEN = 4096
+"""Characters: chatd's own have 43, an issuer's what it writes into them."""
+Token = Annotated[str, Text(1, LONGEST_TOKEN), msgspec.Meta(extra={"secret": True})]
 Email = Annotated[str, Text(3, 254)]
 Limit = Annotated[int, Whole(1, 200)]
 Time = str

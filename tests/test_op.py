@@ -257,6 +257,18 @@ def test_a_reply_is_a_dataclass() -> None:
     assert refusal(greet_plainly, reply=Plain) == "op greet_plainly: must return the reply it declares"
 
 
+def test_only_a_field_of_the_reply_is_forgotten() -> None:
+    assert register(greet, forgets="words").forgets == "words"
+    assert (
+        refusal(greet_with, before=words, forgets="loudness") == "op greet_with: forgets what is no field of its reply"
+    )
+
+
+def test_what_is_answered_together_is_kept_as_it_is() -> None:
+    settings = {"needs": Member(), "together": True, "forgets": "words"}
+    assert refusal(greet_all, **settings) == "op greet_all: is answered together, but forgets"
+
+
 @pytest.mark.parametrize("lane", ["read", "here"])
 def test_only_a_writer_emits(lane: Lane) -> None:
     assert refusal(greet, lane=lane, emits=[events.Message]) == "op greet: emits from a reader"

@@ -7,7 +7,9 @@ import contextlib
 import os
 import pty
 import re
+import sys
 import termios
+import textwrap
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import pytest
 
 from chatd import cli, ops, reference
 from chatd.client import Client
-from tests.support import PATIENCE, Person, Process
+from tests.support import PATIENCE, SETTINGS, Person, Process
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 CONVERSATION = README[README.index("## A first conversation") : README.index("## With curl")]
@@ -66,6 +68,24 @@ async def test_the_session_with_curl_works(process: Process) -> None:
     assert by_op["friends"]["friends"][0]["username"] == "dan"
     assert by_op["history"]["messages"][-1]["content"] == "Hello dan!"
     assert by_op["search"]["messages"][0]["id"] == by_op["send"]["message_id"]
+
+
+async def test_the_token_that_a_site_makes_lets_its_user_in(tmp_path: Path) -> None:
+    section = README[README.index("**Beside an existing site.**") : README.index("**As a service.**")]
+    settings, program = re.findall(r"(?:^    .*\n|^\n(?=    ))+", section, re.MULTILINE)
+    (tmp_path / "site.secret").write_text("ab" * 32 + "\n")
+    secret = settings.replace('"site.secret"', f'"{tmp_path}/site.secret"').replace("\n    ", "\n")
+    process = Process(tmp_path, f"{SETTINGS}{secret}")
+    await process.start()
+    try:
+        made = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", textwrap.dedent(program), "ada"), cwd=tmp_path, stdout=asyncio.subprocess.PIPE
+        )
+        token, _ = await asyncio.wait_for(made.communicate(), PATIENCE)
+        ada = await Person.again(process.url, token.decode().strip())
+        assert (await ada.data("profile"))["username"] == "ada"
+    finally:
+        await process.end()
 
 
 class Wscat:

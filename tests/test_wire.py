@@ -121,7 +121,7 @@ def test_the_numbers_of_the_protocol_have_their_range(hint: Any, least: int, mos
 
 @pytest.mark.parametrize(
     ("hint", "shortest", "longest"),
-    [(Name, 1, 64), (ClientId, 1, 64), (Email, 3, 254), (Token, 1, 256), (Password, 8, 1024)],
+    [(Name, 1, 64), (ClientId, 1, 64), (Email, 3, 254), (Token, 1, 4096), (Password, 8, 1024)],
 )
 def test_the_texts_of_the_protocol_have_their_length(hint: Any, shortest: int, longest: int) -> None:
     schema = Schema(dataclasses.make_dataclass("Written", [("text", hint)]))

@@ -1,17 +1,18 @@
-"""Signing up, logging in, and changing the password."""
+"""Signing up, logging in, and changing what one logs in with: the password and the email address."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Annotated
 
-from chatd import events, log, names
+from chatd import events, invites, log, names
 from chatd.access import USER_BY_ID, USER_BY_KEY, Guest, Self
 from chatd.context import Context, Outside, Row
 from chatd.db.query import query
 from chatd.errors import (
     AccountDisabled,
     BadCredentials,
+    BadInvite,
     Busy,
     EmailTaken,
     Invalid,
@@ -24,7 +25,8 @@ from chatd.errors import (
 from chatd.op import op
 from chatd.record import record
 from chatd.sessions import end_sessions, my_sessions, open_session
-from chatd.wire import Done, Email, Language, Name, Password, Text
+from chatd.users import add_user
+from chatd.wire import Done, Email, Language, Name, Password, Text, Token
 
 Device = Annotated[str, Text(1, 64)]
 
@@ -41,50 +43,6 @@ class LoggedIn:
 
 
 USER_BY_EMAIL = query("/* accounts.user_by_email */ SELECT * FROM users WHERE email_key = :key")
-ADD_USER = query(
-    """/* accounts.add_user */
-    INSERT INTO users (username, username_key, nickname, nickname_key, email, email_key, phone, password_hash,
-                       lang, created_at)
-    VALUES (:username, :username_key, :nickname, :nickname_key, :email, :email_key, :phone, :password_hash,
-            :lang, :now)
-    ON CONFLICT DO NOTHING RETURNING id
-    """
-)
-
-
-async def add_user(
-    ctx: Context,
-    *,
-    username: str,
-    password_hash: str,
-    nickname: str | None = None,
-    email: str | None = None,
-    phone: str | None = None,
-    lang: Language = "en",
-) -> int:
-    """A new user with an empty log. Returns the id. Raises `Invalid`, `UsernameTaken`, `EmailTaken`."""
-    username = names.username(username)
-    email = names.email(email) if email is not None else None
-    row = await ctx.db.one(
-        ADD_USER,
-        username=username,
-        username_key=names.key(username),
-        nickname=nickname or "",
-        nickname_key=names.key(nickname or ""),
-        email=email,
-        email_key=names.key(email) if email is not None else None,
-        phone=phone,
-        password_hash=password_hash,
-        lang=lang,
-        now=ctx.now,
-    )
-    if row is None:
-        if await ctx.db.one(USER_BY_KEY, key=names.key(username)) is not None:
-            raise UsernameTaken(field="username", username=username)
-        raise EmailTaken(field="email")
-    user_id = int(row["id"])
-    await log.open_self(ctx, user_id)
-    return user_id
 
 
 # signup
@@ -95,7 +53,8 @@ class Signup:
     """Make an account; the connection is logged in as it at once.
 
     A username is 3 to 32 letters and digits of any script, `_`, `.` and `-`, and is compared without regard to case.
-    If the reply is lost, `login` tells whether the account was made.
+    If the reply is lost, `login` tells whether the account was made. `invite` is the token of one; where sign-up is by
+    invitation it takes one.
     """
 
     username: Name
@@ -103,13 +62,13 @@ class Signup:
     email: Email | None = None
     phone: Annotated[str, Text(1, 32)] | None = None
     nickname: Annotated[str, Text(1, 50)] | None = None
+    invite: Token | None = None
     device: Device | None = None
     lang: Language = "en"
 
 
 async def _hash_new(outside: Outside, request: Signup) -> str:
-    if outside.config.accounts.signup == "closed":
-        raise SignupClosed
+    await outside.read(invites.check, request.invite)
     username = names.username(request.username)
     if request.email is not None:
         names.email(request.email)
@@ -128,12 +87,14 @@ async def _user_by_key(ctx: Context, key: str) -> Row | None:
     needs=Guest(),
     before=_hash_new,
     rate="account",
-    raises=[SignupClosed, UsernameTaken, EmailTaken, TooFast, Busy],
+    raises=[SignupClosed, BadInvite, UsernameTaken, EmailTaken, TooFast, Busy],
     example={"username": "ada", "password": "correct horse"},
 )
 async def signup(ctx: Context, request: Signup, password_hash: str) -> LoggedIn:
+    invited_by = await invites.use(ctx, request.invite)
     user_id = await add_user(
         ctx,
+        invited_by=invited_by,
         username=request.username,
         password_hash=password_hash,
         nickname=request.nickname,
@@ -301,4 +262,64 @@ async def password_set(ctx: Context, request: PasswordSet, password: NewPassword
         raise BadCredentials(field="old_password")  # it was changed while this one was being checked
     mine = await my_sessions(ctx)
     await end_sessions(ctx, ctx.user_id, [row["id"] for row in mine if row["id"] != ctx.identity.session_id])
+    return Done()
+
+
+# email_set
+
+
+@record
+class EmailSet:
+    """Change my email address; empty, I have none. It takes the password: with the address one can log in."""
+
+    password: Password
+    email: Annotated[str, Text(0, 254)]
+
+
+@record
+class Checked:
+    """The hash of the password that was checked outside the transaction, and the address as it is kept."""
+
+    password_hash: str
+    email: str | None
+
+
+SET_EMAIL = query(
+    """/* accounts.set_email */
+    UPDATE users SET email = :email, email_key = :email_key
+    WHERE id = :user_id AND password_hash = :password_hash
+      AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_key = :email_key AND o.id <> :user_id)
+    """
+)
+
+
+async def _check_owner(outside: Outside, request: EmailSet) -> Checked:
+    email = names.email(request.email) if request.email else None
+    user = await outside.read(_user_by_id, outside.identity.user_id)
+    if user is None:
+        raise BadCredentials(field="password")
+    await _check_password(outside, account_key=user["username_key"], user=user, password=request.password)
+    return Checked(password_hash=user["password_hash"], email=email)
+
+
+@op(
+    reply=Done,
+    done=Phrase("email address changed", "邮箱已修改"),
+    needs=Self(),
+    before=_check_owner,
+    emits=[events.Profile],
+    raises=[BadCredentials, EmailTaken, TooFast, Busy],
+    example={"password": "correct horse", "email": "ada@example.org"},
+)
+async def email_set(ctx: Context, request: EmailSet, checked: Checked) -> Done:
+    key = None if checked.email is None else names.key(checked.email)
+    changed = await ctx.db.run(
+        SET_EMAIL, user_id=ctx.user_id, password_hash=checked.password_hash, email=checked.email, email_key=key
+    )
+    if not changed:
+        user = await ctx.db.one(USER_BY_ID, id=ctx.user_id)
+        if user is None or user["password_hash"] != checked.password_hash:
+            raise BadCredentials(field="password")  # it was changed while this one was being checked
+        raise EmailTaken(field="email")
+    await log.append_for(ctx, ctx.user_id, events.Profile(changed=("email",)))
     return Done()

@@ -20,7 +20,7 @@ FriendPolicy = Literal["open", "approve", "closed"]
 
 @record
 class Settings:
-    """What only the owner sees and sets."""
+    """What only the owner sees and sets. Who comes with an issuer's tokens has no password."""
 
     email: str | None
     phone: str | None
@@ -28,6 +28,7 @@ class Settings:
     friend_policy: FriendPolicy
     receipts: bool
     find_by_email: bool
+    has_password: bool
 
 
 @record
@@ -60,6 +61,7 @@ async def _profile_of(ctx: Context, *, name: str | None, user_id: int) -> Profil
         friend_policy=row["friend_policy"],
         receipts=bool(row["receipts"]),
         find_by_email=bool(row["find_by_email"]),
+        has_password=row["password_hash"] is not None,
     )
     return ProfileInfo(
         user_id=row["id"],
@@ -86,7 +88,7 @@ async def profile(ctx: Context, request: Profile) -> ProfileInfo:
 
 @record
 class ProfileSet:
-    """Change my profile or settings; what is left out stays.
+    """Change my profile or settings; what is left out stays. The email address `email_set` changes.
 
     `friend_policy` says whether others become my friends at once (open), after I accept (approve) or not at all
     (closed). With `receipts` off nobody sees how far I have read, and I do not see it of others. `avatar_file_id` is a
@@ -110,7 +112,7 @@ SET_PROFILE = query(
         nickname_key = COALESCE(:nickname_key, nickname_key),
         avatar_file_id = CASE WHEN :avatar = 0 THEN NULL ELSE COALESCE(CAST(:avatar AS BIGINT), avatar_file_id) END,
         bio = COALESCE(:bio, bio),
-        phone = COALESCE(:phone, phone),
+        phone = NULLIF(COALESCE(:phone, phone), ''),
         lang = COALESCE(:lang, lang),
         friend_policy = COALESCE(:friend_policy, friend_policy),
         receipts = COALESCE(:receipts, receipts),

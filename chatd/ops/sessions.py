@@ -6,19 +6,20 @@ from chatd import events
 from chatd.access import Guest, Self
 from chatd.catchup import Synced, catch_up
 from chatd.context import Context, Outside, Row
-from chatd.errors import AccountDisabled, BadToken, NotFound, Phrase, TooManyConnections
+from chatd.errors import AccountDisabled, BadToken, NotFound, Phrase, TooManyConnections, UsernameTaken
 from chatd.op import op
 from chatd.record import record
 from chatd.session import Identity
-from chatd.sessions import end_sessions, my_sessions, session_of, still_valid, touch_sessions
-from chatd.wire import Done, Id, Language, Seq, Time, Token, rfc3339
+from chatd.sessions import end_sessions, my_sessions, still_valid
+from chatd.wire import Done, Id, Language, Seq, Time, Token, rfc3339, rfc3339_or_none
 
 
 @record
 class Auth:
-    """Say who this connection is, by the token of an earlier `signup` or `login`.
+    """Say who this connection is, by the token of an earlier `signup` or `login`, or of the server's issuer.
 
-    With `cursors` the reply has what `sync` would give. No event comes before the reply.
+    An issuer's token makes its user on first sight, and its session ends with it at the latest. With `cursors` the
+    reply has what `sync` would give. No event comes before the reply.
     """
 
     token: Token
@@ -39,9 +40,7 @@ class Authenticated:
 
 
 async def _identify(outside: Outside, request: Auth) -> Row:
-    session, stale = await outside.read(session_of, request.token)
-    if stale:
-        await outside.write(touch_sessions, [session["id"]])
+    session = await outside.recognize(request.token)
     identity = Identity(user_id=session["user_id"], username=session["username"], session_id=session["id"])
     outside.authenticate(identity, request.lang or session["lang"])
     return session
@@ -54,7 +53,7 @@ async def _identify(outside: Outside, request: Auth) -> Row:
     needs_socket=True,
     lane="read",
     before=_identify,
-    raises=[BadToken, AccountDisabled, TooManyConnections],
+    raises=[BadToken, AccountDisabled, UsernameTaken, TooManyConnections],
     example={"token": "Jx0…", "cursors": {"1": 4, "2": 17}},
 )
 async def auth(ctx: Context, request: Auth, session: Row) -> Authenticated:
@@ -97,12 +96,13 @@ class SessionInfo:
     device: str | None
     created_at: Time
     last_used_at: Time
+    expires_at: Time | None
     current: bool
 
 
 @record
 class SessionList:
-    """`current` marks the session of this connection."""
+    """`current` marks the session of this connection. `expires_at` is when an issuer's token ends, null for others."""
 
     sessions: tuple[SessionInfo, ...]
 
@@ -117,6 +117,7 @@ async def sessions(ctx: Context, request: Sessions) -> SessionList:
                 device=row["device"],
                 created_at=rfc3339(row["created_at"]),
                 last_used_at=rfc3339(row["last_used_at"]),
+                expires_at=rfc3339_or_none(row["expires_at"]),
                 current=row["id"] == ctx.identity.session_id,
             )
             for row in rows

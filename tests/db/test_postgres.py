@@ -9,7 +9,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -20,12 +20,28 @@ import chatd.dispatch
 import chatd.housekeeping
 import chatd.ops
 import chatd.retries
-from chatd import access, catchup, compose, config, filing, fulltext, log, relations, sessions, uploads
+from chatd import (
+    access,
+    catchup,
+    compose,
+    config,
+    filing,
+    fulltext,
+    invites,
+    log,
+    names,
+    recognition,
+    relations,
+    sessions,
+    uploads,
+    users,
+)
 from chatd.context import Context, Placed, Row, Transaction
 from chatd.db.query import QUERIES, Query, schema_for_postgres
 from chatd.db.sqlite import SqliteTransaction
-from chatd.errors import NotFound
+from chatd.errors import BadToken, NotFound
 from chatd.hub import Hub
+from chatd.issuer import Issuer, Vouched
 from chatd.ops import (
     accounts,
     blocks,
@@ -312,11 +328,18 @@ async def story(db: Transaction) -> None:  # noqa: PLR0915  (it is one story)
     people: list[Identity] = []
     for username, email in (("Ada", "ada@example.org"), ("bob", None), ("陈小明", None)):
         guest = context(NOBODY, now=len(people))
-        user_id = await accounts.add_user(guest, username=username, password_hash="hash", email=email)
+        user_id = await users.add_user(guest, username=username, password_hash="hash", email=email)
         people.append(Identity(user_id=user_id, username=username, session_id=0))
     ada, bob, chen = people
+    invite = await invites.make(context(ada, now=3), user_id=ada.user_id, uses=1, hours=1, note="")
+    assert await invites.use(context(NOBODY, now=4), invite.token) == ada.user_id
+    with pytest.raises(Exception, match="is still valid"):
+        await invites.use(context(NOBODY, now=4), invite.token)
+    zoe = await users.add_user(
+        context(NOBODY, now=4), username="Zoë", password_hash=None, issuer="https://issuer.test", subject="7"
+    )
     with pytest.raises(Exception, match="is taken"):
-        await accounts.add_user(context(NOBODY, now=3), username="ADA", password_hash="hash")
+        await users.add_user(context(NOBODY, now=3), username="ADA", password_hash="hash")
 
     other = await db.one(access.USER_BY_KEY, key="bob")
     assert other is not None
@@ -355,7 +378,14 @@ async def story(db: Transaction) -> None:  # noqa: PLR0915  (it is one story)
     await db.all(catchup.HEADS, me=ada.user_id, after=0, most=50)
     await db.run(profiles.SET_PROFILE, user_id=bob.user_id, bio="new", receipts=0, **dict.fromkeys(UNCHANGED))
     await db.all(catchup.HEADS, me=ada.user_id, after=0, most=50)
+    for email in ("ADA@example.org", "bob@example.org", None):
+        key = None if email is None else names.key(email)
+        owner = {"user_id": bob.user_id, "password_hash": "hash"}
+        await db.run(accounts.SET_EMAIL, **owner, email=email, email_key=key)
+        await db.one(access.USER_BY_ID, id=bob.user_id)
 
+    vouched = Vouched("https://issuer.test", "7", "Zoë", None, None, b"\x00\xff", 1_700_000_000_100)
+    await recognition._admit(context(NOBODY, now=49), vouched, cast(Issuer, None))
     opened = [
         (await sessions.open_session(ctx, user_id=ada.user_id, username="Ada", device=device, lang="en", tell=True))[1]
         for ctx, device in ((context(ada, now=50), "phone"), (context(ada, now=51), None), (context(ada, now=52), "x"))
@@ -366,6 +396,15 @@ async def story(db: Transaction) -> None:  # noqa: PLR0915  (it is one story)
     await db.all(chatd.housekeeping.VALID, ids=[*opened, 4711])
     await db.all(chatd.housekeeping.VALID, ids=[])
     await db.run(chatd.housekeeping.EXPIRE, oldest=1_700_000_000_060)
+    await recognition._admit(context(NOBODY, now=71), vouched, cast(Issuer, None))
+    await db.all(sessions.MY_SESSIONS, user_id=zoe)
+    await db.run(chatd.cli.END_TOKENS, id=zoe)
+    with pytest.raises(BadToken):
+        await recognition._admit(context(NOBODY, now=72), vouched, cast(Issuer, None))
+    for now in (1_700_000_000_099, 1_700_000_000_100):
+        await db.one(chatd.housekeeping.EXPIRED, now=now)
+        await db.all(chatd.housekeeping.END_EXPIRED, now=now)
+        await db.run(chatd.housekeeping.FORGET_TOKENS, before=now)
 
     for note in ("once", "twice"):
         await db.one(friend_requests.REQUEST, from_id=chen.user_id, to_id=ada.user_id, note=note, now=1_700_000_000_070)
