@@ -99,6 +99,7 @@ class Uploads:
         self._open: dict[str, _Writing] = {}
         self._beginning = asyncio.Lock()
         self._deleting = asyncio.Lock()
+        self._shrinking = asyncio.Lock()
         self._pins: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._leftovers = store.uploads()
@@ -173,7 +174,8 @@ class Uploads:
         found = await _on_disk(self._look, token)
         if (found.width or 0) * (found.height or 0) > self._config.pixels:
             raise Invalid(field="upload", expected=_pixels(self._config.pixels))
-        small = await _on_disk(self._small, token, found)
+        async with self._shrinking:  # a large picture takes hundreds of megabytes while it is decoded
+            small = await _on_disk(self._small, token, found)
         sha256 = await _on_disk(self.store.digest, token)
         await self._pin(sha256)
         await _on_disk(self.store.keep, token, sha256)

@@ -17,6 +17,7 @@ PURE = {
     "chatd.wire",
     "chatd.names",
     "chatd.events",
+    "chatd.media.kinds",
     "chatd.op",
     "chatd.phase",
     "chatd.presence",
@@ -40,6 +41,7 @@ ONLY_BY = {
     "nats": {"chatd.bus.nats"},
     "h11": {"chatd.http"},
     "jwt": {"chatd.issuer"},
+    "PIL": {"chatd.media.thumbnails"},
 }
 
 PORT = {"chatd.connection", "chatd.server"}

@@ -80,7 +80,7 @@ def still(source: Source, found: Measures) -> None:
 
 
 def _properties(ipma: bytes, item: int) -> set[int]:
-    """The numbers of the properties of an item (ISO/IEC 23008-12, section 9.3.2)."""
+    """The numbers of the properties of an item (ISO/IEC 23008-12, section 9.3)."""
     head = int.from_bytes(ipma[:4], "big")
     id_bytes, wide, at = (4 if head >> 24 else 2), head & 1, 8
     while at + id_bytes < len(ipma):

@@ -82,7 +82,7 @@ _BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), "image/heic"),
     **dict.fromkeys((b"M4A ", b"M4B ", b"M4P "), "audio/mp4"),
     b"qt  ": "video/quicktime",
-    **dict.fromkeys((b"avc1", b"hvc1", b"dash", b"cmfc", b"hlsf", b"mmp4", b"f4v ", b"MSNV"), "video/mp4"),
+    **dict.fromkeys((b"avc1", b"hvc1", b"dash", b"cmfc", b"hlsf", b"mmp4", b"F4V ", b"f4v ", b"MSNV"), "video/mp4"),
     **dict.fromkeys((b"iso", b"mp4", b"M4V", b"3gp", b"3g2"), "video/mp4"),  # and any fourth letter
 }
 _ANY_IMAGE = {b"mif1", b"msf1", b"miaf", b"mif2"}
@@ -90,7 +90,7 @@ _ANY_IMAGE = {b"mif1", b"msf1", b"miaf", b"mif2"}
 
 
 def _boxes(head: bytes) -> str | None:
-    """ISO/IEC 14496-12, section 4.3; HEIF: ISO/IEC 23008-12, annex B; AVIF: AV1 Image File Format, section 6.
+    """ISO/IEC 14496-12, section 4.3; HEIF: ISO/IEC 23008-12, annex B; AVIF: AV1 Image File Format, "Brands".
 
     A file of QuickTime before 2004 has no `ftyp` and begins with another atom.
     """
@@ -106,7 +106,7 @@ def _boxes(head: bytes) -> str | None:
 
 
 def _ebml(head: bytes) -> str | None:
-    """RFC 8794, section 11.2.4 (DocType); RFC 9559, section 4.4."""
+    """RFC 8794, section 11.2 (DocType, which says what of RFC 9559 it is)."""
     if not head.startswith(b"\x1aE\xdf\xa3"):
         return None
     doctype = re.search(rb"\x42\x82[\x84\x88](webm|matroska)", head[:128])
@@ -146,8 +146,9 @@ _MP3_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 120
 
 
 def mp3_frame(header: bytes) -> tuple[int, int, int, int] | None:
-    """Of the four bytes that begin an MPEG audio frame of layer III: its bytes, its samples, the rate in Hz, the
-    bitrate in bits a second. None if they begin none (ISO/IEC 11172-3, section 2.4.2.3; 13818-3; MPEG 2.5).
+    """Of the four bytes that begin an MP3 frame: its bytes, its samples, the rate in Hz, the bits a second.
+
+    None if they begin none (ISO/IEC 11172-3, section 2.4.2.3; 13818-3; MPEG 2.5).
     """
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return None
@@ -185,7 +186,7 @@ def id3_size(head: bytes) -> int:
 
 
 def _sound_frames(head: bytes) -> str | None:
-    """MP3 and AAC have no magic: a frame must be followed by a second one (MIME Sniffing, section 6.2.4)."""
+    """MP3 and AAC have no magic: a frame must be followed by a second one (MIME Sniffing, section 6.2)."""
     tag = id3_size(head)
     if head[tag : tag + 4] == b"fLaC":
         return "audio/flac"
@@ -231,8 +232,8 @@ _SAYS = [type_ for type_ in sorted(TYPES) if "oasis" in type_ or "epub" in type_
 def _zip(head: bytes) -> str | None:
     """ZIP and what is in it.
 
-    OpenDocument (part 2, section 3.3) and EPUB (OCF 3.3, section 4.3) say in an uncompressed first entry what they are;
-    Office Open XML (ECMA-376, part 2) begins with its lists, and the first folder among the next entries tells.
+    OpenDocument (1.3, part 2, section 3.3) and EPUB (3.3, "OCF ZIP container") say in an uncompressed first entry what
+    they are; Office Open XML (ECMA-376, part 2) begins with its lists, and the first folder among what follows tells.
     """
     if head.startswith(b"PK\5\6") and len(head) >= 22:  # an empty archive is its end record
         return "application/zip"
@@ -240,8 +241,7 @@ def _zip(head: bytes) -> str | None:
         return None
     names = [head[entry.end() :][: int.from_bytes(entry[1], "little")] for entry in _STARTS.finditer(head)]
     if names and names[0] == b"mimetype":
-        start = 38 + int.from_bytes(head[28:30], "little")
-        return next((says for says in _SAYS if head[start:].startswith(says.encode() + b"PK")), "application/zip")
+        return next((says for says in _SAYS if head[38:].startswith(says.encode() + b"PK")), "application/zip")
     if names and names[0].startswith(_OFFICE):
         folders = (name.partition(b"/")[0] + b"/" for name in names)
         return next((_INSIDE[folder] for folder in folders if folder in _INSIDE), "application/zip")
@@ -252,9 +252,8 @@ def _tar(head: bytes) -> str | None:
     """POSIX.1-2017, pax, "ustar Interchange Format": the checksum counts its own field as spaces."""
     if head[257:262] != b"ustar" or len(head) < 512:
         return None
-    told = head[148:156].strip(b" \0")
     checksum = sum(head[:148]) + sum(b" " * 8) + sum(head[156:512])
-    return "application/x-tar" if told == b"%o" % checksum or told.lstrip(b"0") == b"%o" % checksum else None
+    return "application/x-tar" if head[148:156].strip(b" \0").lstrip(b"0") == b"%o" % checksum else None
 
 
 _NOT_TEXT = re.compile(rb"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]")

@@ -7,13 +7,13 @@ from typing import Literal
 from chatd.media.source import Broken, Measures, Source
 
 _SIDEWAYS = {5, 6, 7, 8}
-"""The orientations that swap width and height (Exif 2.32, section 4.6.4, tag 274)."""
+"""The orientations that swap width and height (Exif 2.32, tag 274)."""
 
 _WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274
 
 
 def png(source: Source, found: Measures) -> None:
-    """PNG (W3C, third edition), sections 5.3, 11.2.1 (IHDR) and 11.3.3.4 (eXIf, if it comes before the pixels)."""
+    """PNG (W3C, third edition), IHDR and, if it comes before the pixels, eXIf."""
     if source.read(12, 4) != b"IHDR":
         raise Broken
     found.width, found.height = source.big(16, 4), source.big(20, 4)
@@ -38,7 +38,7 @@ _BARE = {0x01, *range(0xD0, 0xD9)}
 
 
 def jpeg(source: Source, found: Measures) -> None:
-    """ITU-T T.81, sections B.1 and B.2.2; Exif 2.32, section 4.5.4: the orientation stands in APP1 before the frame."""
+    """ITU-T T.81, sections B.1 and B.2.2; Exif 2.32, section 4.7.2: the orientation is in APP1, before the frame."""
     at, sideways = 2, False
     while True:
         marker = source.read(at, 10)

@@ -40,7 +40,7 @@ def _last(found: Measures, *, samples: int, rate: int) -> None:
 def mp3(source: Source, found: Measures) -> None:
     """The number of frames in a Xing, Info or VBRI header, else bytes by bitrate (ISO/IEC 11172-3, section 2.4).
 
-    Xing and VBRI: "MP3 Audio Frame Headers" (Gabriel Bouvigne; Konrad Windszus), sections 2.3.1 and 2.3.2.
+    Xing and VBRI: "MPEG Audio Frame Header" (Konrad Windszus), sections 2.3.1 and 2.3.2.
     """
     at = id3_size(source.upto(0, 10))
     first = _from_first_frame(source.upto(at, HEAD))
@@ -51,7 +51,7 @@ def mp3(source: Source, found: Measures) -> None:
     mono, newest = first[3] >> 6 == 3, first[1] >> 3 & 3 == 3
     xing = 4 + ((17 if mono else 32) if newest else (9 if mono else 17))
     frames = 0
-    if first[xing : xing + 4] in (b"Xing", b"Info") and first[xing + 7] & 1:
+    if first[xing : xing + 4] in (b"Xing", b"Info") and int.from_bytes(first[xing + 4 : xing + 8], "big") & 1:
         frames = int.from_bytes(first[xing + 8 : xing + 12], "big")
     elif first[36:40] == b"VBRI":
         frames = int.from_bytes(first[50:54], "big")
@@ -112,7 +112,7 @@ _TAIL = 128 * 1024
 
 
 def ogg(source: Source, found: Measures) -> None:
-    """RFC 3533, section 6: the last granule position of each stream, and what it is in its codec; the longest counts."""
+    """RFC 3533, section 6: the last granule position of each stream, and what it is in its codec; the longest."""
     clocks: dict[int, Callable[[int], float]] = {}
     for serial, packet in first_packets(source.upto(0, HEAD)):
         if packet.startswith(OGG_FILM) and len(packet) >= 42:
@@ -146,7 +146,7 @@ def _clock(packet: bytes) -> Callable[[int], float] | None:
         return _by_rate(int.from_bytes(packet[12:16], "little"))
     if packet.startswith(b"\x7fFLAC") and len(packet) >= 30:  # RFC 9639, section 10.1
         return _by_rate(int.from_bytes(packet[27:30], "big") >> 4)
-    if packet.startswith(b"Speex   ") and len(packet) >= 40:  # The Speex Codec Manual, section 7.3
+    if packet.startswith(b"Speex   ") and len(packet) >= 40:  # The Speex Codec Manual, "Ogg file format"
         return _by_rate(int.from_bytes(packet[36:40], "little"))
     if packet.startswith(OGG_FILM) and len(packet) >= 42:  # Theora, sections 6.2 and A.2.3
         frames, seconds = int.from_bytes(packet[22:26], "big"), int.from_bytes(packet[26:30], "big")

@@ -19,15 +19,15 @@ _FORMATS = {
     "image/avif": "AVIF",
     "image/bmp": "BMP",
 }
-"""Which of Pillow's decoders may see a file: those of pictures that browsers show (TIFF is a dozen codecs by itself)."""
+"""Which of Pillow's decoders may see a file: those of what browsers show (TIFF is a dozen codecs by itself)."""
 
 
 def thumbnail(path: Path, *, edge: int, most_pixels: int) -> bytes | None:
     """A picture within `edge` × `edge` pixels, upright and with no metadata: JPEG, or WebP if it has transparency.
 
     Of an animation it shows the first frame; a picture that is small already is not enlarged. None if there is none: no
-    picture that Pillow can read, a broken one, one of more than `most_pixels`, or no Pillow. It decodes: call it in a
-    thread. Raises `OSError` if the file cannot be opened.
+    picture that Pillow can read, a broken one, one of more than `most_pixels`, or no Pillow. It decodes, with up to
+    16 bytes of memory for a pixel: call it in a thread, few at a time. Raises `OSError` if the file cannot be opened.
     """
     try:
         from PIL import Image, ImageOps  # noqa: PLC0415  (an extra)
@@ -54,11 +54,11 @@ def thumbnail(path: Path, *, edge: int, most_pixels: int) -> bytes | None:
 
 def _plain(image: Image) -> Image:
     """In a mode that can be scaled: palettes cannot, and 16 bits of grey would be cut off at 255."""
-    if image.mode in ("L", "RGB", "RGBA", "CMYK"):
-        return image
     if image.mode.startswith("I"):
         return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.has_transparency_data:
+        return image if image.mode == "RGBA" else image.convert("RGBA")
+    return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
 
 
 def _encoded(image: Image) -> bytes:
