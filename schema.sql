@@ -102,6 +102,18 @@ CREATE TABLE ended_tokens (
     expires_at INTEGER NOT NULL
 ) STRICT;
 
+-- The codes that were mailed to an address, whoever's it is: the newest for each purpose. Success removes them all.
+-- Housekeeping does so a day later: until then they count how many the address has been sent.
+CREATE TABLE codes (
+    email_key TEXT NOT NULL,
+    purpose   TEXT NOT NULL CHECK (purpose IN ('signup', 'login', 'reset')),
+    code_hash TEXT NOT NULL,                        -- bcrypt
+    attempts  INTEGER NOT NULL DEFAULT 0,
+    sent      INTEGER NOT NULL,                     -- how many codes in a row, this one included
+    sent_at   INTEGER NOT NULL,
+    PRIMARY KEY (email_key, purpose)
+) STRICT, WITHOUT ROWID;
+
 -- A retry gets the first answer again: (user, client_id) is unique for ever, whatever the op. The client_id stands
 -- first in the key: ids that begin with the time, as chatd.client's do, are stored side by side, whoever sent them.
 CREATE TABLE requests (

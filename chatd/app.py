@@ -20,6 +20,7 @@ from chatd.hub import Hub
 from chatd.indexer import keep_indexed
 from chatd.issuer import issuer_of
 from chatd.links import Links
+from chatd.mail import Mailer
 from chatd.passwords import Passwords
 from chatd.server import Server
 from chatd.store import Store
@@ -99,6 +100,8 @@ class Daemon:
             cost=accounts.bcrypt_cost, threads=accounts.hashing_threads, waiting=accounts.hashing_waiting
         )
         stack.callback(passwords.close)
+        mail = Mailer(self.config.mail)
+        stack.push_async_callback(mail.close)
         hub = Hub()
         key = migrations.link_key(path)
         links = Links(key=key, lifetime=self.config.files.link_lifetime)
@@ -110,6 +113,7 @@ class Daemon:
             transactions=transactions,
             hub=hub,
             passwords=passwords,
+            mail=mail,
             uploads=uploads,
             issuer=issuer,
         )

@@ -26,6 +26,7 @@ class Before(Outside):
         self.config = dispatcher.config
         self.intake = dispatcher.uploads
         self.passwords = dispatcher.passwords
+        self.mail = dispatcher.mail
         self.guards = dispatcher.guards
         self.identity = call.peer.session.identity
         self.address = call.peer.address

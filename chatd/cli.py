@@ -170,7 +170,8 @@ def _check_config(settings: config.Config, arguments: argparse.Namespace) -> int
     issuer_of(settings.accounts.jwt)
     for section in dataclasses.fields(settings):
         for setting in dataclasses.fields(getattr(settings, section.name)):
-            print(f"{section.name}.{setting.name} = {getattr(getattr(settings, section.name), setting.name)!r}")
+            value = getattr(getattr(settings, section.name), setting.name)
+            print(f"{section.name}.{setting.name} = {value if setting.repr or not value else '…'!r}")
     return 0
 
 

@@ -35,9 +35,12 @@ from chatd.follower import Follower
 from chatd.op import REGISTRY, Op
 from chatd.peer import SESSION_ENDED
 from chatd.requests import Event, Pending, Refused, error_of, new_client_id
+from chatd.users import LoggedIn
 
 __all__ = ["Client", "Event", "Refused", "new_client_id", "ops"]
 
+
+_GIVE_A_TOKEN = {op.name for op in REGISTRY.values() if op.reply is LoggedIn}
 
 _REMEMBERED = 10_000
 """How many of its own client_ids the client knows again when `sync` gives them."""
@@ -240,9 +243,9 @@ class Client:
             pending.reply.set_exception(error_of(frame))
             return
         data = frame["data"]
-        if frame["op"] in ("signup", "login", "auth"):
+        if frame["op"] in (*_GIVE_A_TOKEN, "auth"):
             self._user_id = data["user_id"]
-        if frame["op"] in ("signup", "login"):
+        if frame["op"] in _GIVE_A_TOKEN:
             self.token = data["token"]
             self._catch_up(authenticate=False)
         elif frame["op"] == "auth" and self.token is None:

@@ -9,6 +9,7 @@ import dataclasses
 import tomllib
 import typing
 from dataclasses import dataclass, field
+from email.utils import parseaddr
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -124,6 +125,21 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True)
+class Mail:
+    host: str = ""
+    port: Annotated[int, Whole(1, 65535)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: str = ""
+    password: str = field(default="", repr=False)
+    password_file: str = ""
+    sender: str = ""
+    timeout: Seconds = 10.0
+    backoff: Moment = 2.0
+    patience: Seconds = 300.0
+    waiting: Count = 1_000
+
+
+@dataclass(frozen=True, slots=True)
 class Rates:
     ops: Rate = field(default=Rate(per_second=50.0, burst=200))
     chat: Rate = field(default=Rate(per_second=20.0, burst=100))
@@ -149,6 +165,7 @@ class Config:
     presence: Presence = field(default_factory=Presence)
     search: Search = field(default_factory=Search)
     files: Files = field(default_factory=Files)
+    mail: Mail = field(default_factory=Mail)
     rates: Rates = field(default_factory=Rates)
     log: Log = field(default_factory=Log)
 
@@ -198,7 +215,20 @@ def from_toml(text: str) -> Config:
             ip_network(proxy, strict=False)
         except ValueError:
             raise ConfigError(f"server.trusted_proxies: must be IP addresses or networks, not {proxy!r}") from None
+    _check_mail(config.mail)
     return config
+
+
+def _check_mail(mail: Mail) -> None:
+    if not mail.host:
+        return
+    local, _, domain = parseaddr(mail.sender)[1].rpartition("@")
+    if not (local and domain and mail.sender.isprintable()):
+        raise ConfigError(f"mail.sender: must be an address such as chatd <chat@example.org>, not {mail.sender!r}")
+    if mail.password and mail.password_file:
+        raise ConfigError("mail.password_file: there is a password already")
+    if bool(mail.username) != bool(mail.password or mail.password_file):
+        raise ConfigError("mail.username: and a password are needed together")
 
 
 def load(path: Path) -> Config:

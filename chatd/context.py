@@ -10,6 +10,7 @@ from chatd.config import Config
 from chatd.db.query import Query
 from chatd.limits import Backoff, Buckets
 from chatd.links import NO_LINKS, Links
+from chatd.mail import Letter, Mailer
 from chatd.passwords import Passwords
 from chatd.presence import Choice, Shown
 from chatd.record import record
@@ -169,6 +170,7 @@ class Context:
     speaks: Language | None = None
     shows: Choice | None = None
     ended: list[tuple[int, int]] = field(default_factory=list)
+    letters: tuple[Letter, ...] = ()
     members: dict[int, list[int]] = field(default_factory=dict)
     """The members of the groups in which something happened, where the hub did not know them."""
     links: Links = NO_LINKS
@@ -214,6 +216,10 @@ class Context:
         """Close the live connections of a user's session, after the commit."""
         self.ended.append((user_id, session_id))
 
+    def mail(self, letter: Letter) -> None:
+        """Send a letter, after the commit."""
+        self.letters = (*self.letters, letter)
+
 
 @dataclass(frozen=True, slots=True)
 class Guards:
@@ -231,6 +237,7 @@ class Outside(Protocol):
     identity: Identity
     address: str
     passwords: Passwords
+    mail: Mailer
     guards: Guards
 
     @property

@@ -26,6 +26,7 @@ from chatd.errors import ChatError, Conflict, Internal, TooFast, TooManyConnecti
 from chatd.hub import Hub
 from chatd.issuer import Issuer
 from chatd.limits import Backoff, Buckets
+from chatd.mail import Mailer
 from chatd.op import REGISTRY, Function, Op, Rate
 from chatd.passwords import Passwords, is_hash
 from chatd.peer import BAD_PAYLOAD, SESSION_ENDED, Peer
@@ -57,6 +58,7 @@ class Dispatcher:
         transactions: Transactions,
         hub: Hub,
         passwords: Passwords,
+        mail: Mailer,
         uploads: Uploads,
         issuer: Issuer | None = None,
     ) -> None:
@@ -65,6 +67,7 @@ class Dispatcher:
         self.transactions = transactions
         self._hub = hub
         self.passwords = passwords
+        self.mail = mail
         self.recognition = Recognition(transactions, issuer, self.publish)
         self.clock = time.monotonic
         rates = config.rates
@@ -299,6 +302,8 @@ class Dispatcher:
         if ctx.discarded:
             self.uploads.discard(ctx.discarded)
         publish(self._hub, ctx, peer)
+        for letter in ctx.letters:
+            self.mail.post(letter)
 
     # Identity
 

@@ -230,6 +230,22 @@ class EmailTaken(ChatError):
     says = Phrase("This email address is in use.", "该邮箱已被使用。")
 
 
+class MailDisabled(ChatError):
+    """`[mail]` names no server: this daemon sends no mail."""
+
+    code = "mail_disabled"
+    status = 403
+    says = Phrase("This server sends no mail.", "本服务器不发送邮件。")
+
+
+class BadCode(ChatError):
+    """The code is wrong, older than five minutes, used, replaced by a newer one, or was guessed at five times."""
+
+    code = "bad_code"
+    status = 401
+    says = Phrase("This code is wrong or no longer valid.", "验证码错误或已失效。")
+
+
 # Things and people
 
 

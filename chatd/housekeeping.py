@@ -1,5 +1,5 @@
-"""What the daemon does by itself: ending sessions that lie idle, noticing what another process has changed, and having
-nothing left on the disk of what was recalled."""
+"""What the daemon does by itself: ending sessions that lie idle, forgetting old codes, noticing what another process
+has changed, and having nothing left on the disk of what was recalled."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ END_EXPIRED = query(
     "/* housekeeping.end_expired */ DELETE FROM sessions WHERE expires_at <= :now RETURNING id, user_id"
 )
 FORGET_TOKENS = query("/* housekeeping.forget_tokens */ DELETE FROM ended_tokens WHERE expires_at <= :before")
+FORGET_CODES = query("/* housekeeping.forget_codes */ DELETE FROM codes WHERE sent_at <= :oldest")
 
 
 async def _valid(ctx: Context, session_ids: list[int]) -> set[int]:
@@ -46,6 +47,7 @@ async def _tidy(ctx: Context, live: list[int]) -> None:
     await ctx.db.run(EXPIRE, oldest=ctx.now - ctx.config.accounts.idle_days * DAY_MS)
     # A day later, for by then `[accounts.jwt] leeway` may have grown by an hour.
     await ctx.db.run(FORGET_TOKENS, before=ctx.now - DAY_MS)
+    await ctx.db.run(FORGET_CODES, oldest=ctx.now - DAY_MS)  # after which another one starts to be counted anew
 
 
 async def _any_expired(ctx: Context) -> bool:
@@ -65,8 +67,8 @@ async def _end_tokens(transactions: Transactions, hub: Hub) -> None:
 
 
 async def keep_house(transactions: Transactions, hub: Hub, uploads: Uploads, *, second: float = 1.0) -> None:
-    """Until cancelled: every hour tidy the sessions and the files, every second look whether another process or the
-    time ended a session, and whether something was recalled. First, delete the files that a daemon has left which was
+    """Until cancelled: every hour tidy sessions, codes and files, every second look whether another process or the time
+    ended a session, and whether something was recalled. First, delete the files that a daemon has left which was
     killed.
 
     The commands `chatd user disable` and `chatd user passwd` write to the database beside the running daemon.

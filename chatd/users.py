@@ -1,14 +1,32 @@
-"""Making users: by signing up, with an invite or without, from the command line, on an issuer's word."""
+"""Users: making one (by signing up, from the command line, on an issuer's word), and whose an address is."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from chatd import log, names
 from chatd.access import USER_BY_KEY
-from chatd.context import Context
+from chatd.context import Context, Row
 from chatd.db.query import query
 from chatd.errors import EmailTaken, UsernameTaken
-from chatd.wire import Language
+from chatd.record import record
+from chatd.wire import Language, Text
 
+Device = Annotated[str, Text(1, 64)]
+
+
+@record
+class LoggedIn:
+    """Keep `token`: `auth` with it is how every later connection begins."""
+
+    token: str
+    user_id: int
+    username: str
+    email: str | None
+    session_id: int
+
+
+USER_BY_EMAIL = query("/* users.user_by_email */ SELECT * FROM users WHERE email_key = :key")
 ADD_USER = query(
     """/* users.add_user */
     INSERT INTO users (username, username_key, nickname, nickname_key, email, email_key, phone, password_hash,
@@ -18,6 +36,16 @@ ADD_USER = query(
     ON CONFLICT DO NOTHING RETURNING id
     """
 )
+
+
+async def user_by_key(ctx: Context, key: str) -> Row | None:
+    """The user of this name."""
+    return await ctx.db.one(USER_BY_KEY, key=key)
+
+
+async def user_by_email(ctx: Context, key: str) -> Row | None:
+    """The user of this address."""
+    return await ctx.db.one(USER_BY_EMAIL, key=key)
 
 
 async def add_user(

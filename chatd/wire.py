@@ -161,6 +161,8 @@ def _expected_text(limits: dict[str, Any]) -> Phrase:
         return Phrase(f"text of {shortest} to {longest} bytes", f"{shortest} 到 {longest} 字节的文本")
     if "max_length" in limits:
         shortest, longest = limits.get("min_length", 0), limits["max_length"]
+        if shortest == longest:
+            return Phrase(f"text of {longest} characters", f"{longest} 个字符的文本")
         return Phrase(f"text of {shortest} to {longest} characters", f"{shortest} 到 {longest} 个字符的文本")
     return Phrase("text", "文本")
 

@@ -126,6 +126,8 @@ def test_a_rate_is_a_table_of_its_own() -> None:
         ("[server]\nauth_timeout = nan", "server.auth_timeout: must be a number from 0.1 to 86400.0, not nan"),
         ("[accounts]\nbcrypt_cost = 17", "accounts.bcrypt_cost: must be a whole number from 4 to 16, not 17"),
         ("[accounts]\nsignup = 'maybe'", 'accounts.signup: must be one of "open", "invite", "closed", not \'maybe\''),
+        ("[mail]\nsecurity = 'ssl'", 'mail.security: must be one of "starttls", "tls", "none", not \'ssl\''),
+        ("[mail]\nport = 0", "mail.port: must be a whole number from 1 to 65535, not 0"),
         ("[rates]\nchat = { per_second = -1, burst = 7 }", "rates.chat.per_second: must be a number from 0.0"),
     ],
 )
@@ -150,6 +152,34 @@ def test_an_address_to_listen_on_is_host_and_port(listen: str) -> None:
 )
 def test_an_address_to_listen_on_is_taken_apart(listen: str, host: str, port: int) -> None:
     assert address(listen) == (host, port)
+
+
+@pytest.mark.parametrize("sender", ["", "chatd", "chatd <chat>", "@example.org", "chat@example.org\\nBcc: eve@b"])
+def test_who_writes_mail_has_an_address(sender: str) -> None:
+    said = refusal(f'[mail]\nhost = "mail.test"\nsender = "{sender}"')
+    assert said.startswith("mail.sender: must be an address such as chatd <chat@example.org>, not ")
+
+
+@pytest.mark.parametrize("sender", ["chat@example.org", "chatd <chat@example.org>", "聊天 <chat@example.org>"])
+def test_who_writes_mail_may_have_a_name(sender: str) -> None:
+    assert from_toml(f'[mail]\nhost = "mail.test"\nsender = "{sender}"').mail.sender == sender
+
+
+@pytest.mark.parametrize(
+    ("login", "said"),
+    [
+        ('username = "chat"', "mail.username: and a password are needed together"),
+        ('password_file = "secret"', "mail.username: and a password are needed together"),
+        ('username = "chat"\npassword = "a"\npassword_file = "b"', "mail.password_file: there is a password already"),
+    ],
+)
+def test_who_logs_in_to_the_mail_server_has_one_password(login: str, said: str) -> None:
+    assert refusal(f'[mail]\nhost = "mail.test"\nsender = "chat@example.org"\n{login}') == said
+
+
+def test_a_password_is_not_shown() -> None:
+    assert "hush" not in repr(from_toml('[mail]\npassword = "hush"'))
+    assert "hush" not in repr(from_toml('[accounts.jwt]\nsecret = "hush"'))
 
 
 # A file of them

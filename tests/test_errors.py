@@ -105,7 +105,7 @@ def test_a_status_says_whose_turn_it_is() -> None:
     for code, error in BY_CODE.items():
         by_status.setdefault(error.status, set()).add(code)
     assert by_status[400] == {"invalid_json", "invalid_frame", "invalid", "needs_socket"}
-    assert by_status[401] == {"unauthenticated", "bad_credentials", "bad_token"}
+    assert by_status[401] == {"unauthenticated", "bad_credentials", "bad_token", "bad_code"}
     assert by_status[404] == {"unknown_op", "not_found"}
     assert by_status[429] == {"rate_limited", "too_many_connections", "busy"}
     assert by_status[500] == {"unavailable", "internal"}

@@ -42,6 +42,7 @@ ONLY_BY = {
     "h11": {"chatd.http"},
     "jwt": {"chatd.issuer"},
     "PIL": {"chatd.media.thumbnails"},
+    "smtplib": {"chatd.smtp"},
 }
 
 PORT = {"chatd.connection", "chatd.server"}

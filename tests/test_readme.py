@@ -71,7 +71,7 @@ async def test_the_session_with_curl_works(process: Process) -> None:
 
 
 async def test_the_token_that_a_site_makes_lets_its_user_in(tmp_path: Path) -> None:
-    section = README[README.index("**Beside an existing site.**") : README.index("**As a service.**")]
+    section = README[README.index("**Beside an existing site.**") : README.index("**Mail.**")]
     settings, program = re.findall(r"(?:^    .*\n|^\n(?=    ))+", section, re.MULTILINE)
     (tmp_path / "site.secret").write_text("ab" * 32 + "\n")
     secret = settings.replace('"site.secret"', f'"{tmp_path}/site.secret"').replace("\n    ", "\n")

@@ -94,6 +94,7 @@ def test_what_is_no_time_or_has_no_offset_is_refused_by_its_field(time: str) -> 
         (Id | None, "a whole number of at least 1", "不小于 1 的整数"),
         (Annotated[int, Whole(1, 9)], "a whole number from 1 to 9", "1 到 9 的整数"),
         (Annotated[str, Text(1, 64)], "text of 1 to 64 characters", "1 到 64 个字符的文本"),
+        (Annotated[str, Text(6, 6)], "text of 6 characters", "6 个字符的文本"),
         (Annotated[str, Text(0, 64)], "text of 0 to 64 characters", "0 到 64 个字符的文本"),
         (Annotated[str, Utf8(8, 72)], "text of 8 to 72 bytes", "8 到 72 字节的文本"),
         (Annotated[str, "no limit", Text(1, 2)], "text of 1 to 2 characters", "1 到 2 个字符的文本"),

@@ -6,6 +6,7 @@ The catalogue goes on: moments, calls and administration will each be one more m
 from chatd.ops import (
     accounts,
     blocks,
+    codes,
     connection,
     conversations,
     files,
@@ -30,6 +31,7 @@ from chatd.ops import (
 __all__ = [
     "accounts",
     "blocks",
+    "codes",
     "connection",
     "conversations",
     "files",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 from chatd import events, invites, log, names
-from chatd.access import USER_BY_ID, USER_BY_KEY, Guest, Self
+from chatd.access import USER_BY_ID, Guest, Self
 from chatd.context import Context, Outside, Row
 from chatd.db.query import query
 from chatd.errors import (
@@ -22,28 +21,12 @@ from chatd.errors import (
     TooManyConnections,
     UsernameTaken,
 )
+from chatd.guesses import guess
 from chatd.op import op
 from chatd.record import record
 from chatd.sessions import end_sessions, my_sessions, open_session
-from chatd.users import add_user
+from chatd.users import Device, LoggedIn, add_user, user_by_email, user_by_key
 from chatd.wire import Done, Email, Language, Name, Password, Text, Token
-
-Device = Annotated[str, Text(1, 64)]
-
-
-@record
-class LoggedIn:
-    """Keep `token`: `auth` with it is how every later connection begins."""
-
-    token: str
-    user_id: int
-    username: str
-    email: str | None
-    session_id: int
-
-
-USER_BY_EMAIL = query("/* accounts.user_by_email */ SELECT * FROM users WHERE email_key = :key")
-
 
 # signup
 
@@ -72,13 +55,9 @@ async def _hash_new(outside: Outside, request: Signup) -> str:
     username = names.username(request.username)
     if request.email is not None:
         names.email(request.email)
-    if await outside.read(_user_by_key, names.key(username)) is not None:
+    if await outside.read(user_by_key, names.key(username)) is not None:
         raise UsernameTaken(field="username", username=username)
     return await outside.passwords.hash(request.password)
-
-
-async def _user_by_key(ctx: Context, key: str) -> Row | None:
-    return await ctx.db.one(USER_BY_KEY, key=key)
 
 
 @op(
@@ -125,25 +104,15 @@ class Login:
 
 async def _account_named(ctx: Context, request: Login) -> Row | None:
     if request.username is not None:
-        return await ctx.db.one(USER_BY_KEY, key=names.key(request.username))
-    return await ctx.db.one(USER_BY_EMAIL, key=names.key((request.email or "").strip()))
+        return await user_by_key(ctx, names.key(request.username))
+    return await user_by_email(ctx, names.key((request.email or "").strip()))
 
 
 async def _check_password(outside: Outside, *, account_key: str, user: Row | None, password: str) -> None:
-    """Raise `BadCredentials` for a wrong password, `TooFast` where the address has guessed too often.
-
-    An attempt counts as a failure until it has succeeded, so that many at once are no way around the limits.
-    """
-    guards = outside.guards
-    if too_early := guards.addresses.take(outside.address, outside.now):
-        raise TooFast(retry_after_ms=int(too_early * 1000) + 1)
-    wait = guards.accounts.wait(account_key, outside.now)
-    guards.accounts.failed(account_key, outside.now)
-    await asyncio.sleep(wait)
-    if not await outside.passwords.check(password, user["password_hash"] if user is not None else None):
-        raise BadCredentials
-    guards.accounts.succeeded(account_key)
-    guards.addresses.give(outside.address)
+    """Raise `BadCredentials` for a wrong password, `TooFast` where the address has guessed too often."""
+    async with guess(outside, account_key):
+        if not await outside.passwords.check(password, user["password_hash"] if user is not None else None):
+            raise BadCredentials
 
 
 async def _find_account(outside: Outside, request: Login) -> Row:

@@ -39,12 +39,13 @@ from chatd import (
 from chatd.context import Context, Placed, Row, Transaction
 from chatd.db.query import QUERIES, Query, schema_for_postgres
 from chatd.db.sqlite import SqliteTransaction
-from chatd.errors import BadToken, NotFound
+from chatd.errors import BadCode, BadToken, NotFound, TooFast
 from chatd.hub import Hub
 from chatd.issuer import Issuer, Vouched
 from chatd.ops import (
     accounts,
     blocks,
+    codes,
     conversations,
     files,
     friend_requests,
@@ -62,6 +63,7 @@ from chatd.ops import message_changes as changes
 from chatd.pointers import move_pointers
 from chatd.session import NOBODY, Identity
 from tests.db.postgres import NotInstalled, PostgresTransaction, Server, serving
+from tests.support import PASSWORD
 
 PACKAGE = Path(chatd.__file__).parent
 SCHEMA = config.shipped("schema.sql").read_text(encoding="utf-8")
@@ -395,6 +397,8 @@ async def story(db: Transaction) -> None:  # noqa: PLR0915  (it is one story)
     await sessions.end_sessions(context(ada, now=61), ada.user_id, opened[:2])
     await db.all(chatd.housekeeping.VALID, ids=[*opened, 4711])
     await db.all(chatd.housekeeping.VALID, ids=[])
+    for number, email in enumerate(("ada@example.org", "nobody@example.org")):
+        await _codes(context(NOBODY, now=62 + 2 * number), context(NOBODY, now=63 + 2 * number), email)
     await db.run(chatd.housekeeping.EXPIRE, oldest=1_700_000_000_060)
     await recognition._admit(context(NOBODY, now=71), vouched, cast(Issuer, None))
     await db.all(sessions.MY_SESSIONS, user_id=zoe)
@@ -417,6 +421,25 @@ async def story(db: Transaction) -> None:  # noqa: PLR0915  (it is one story)
     await _group(context(ada, now=90), context(bob, now=91), context(chen, now=92))
     await db.all(chatd.cli.USERS)
     assert await chatd.db.check.violations(db) == []
+
+
+async def _codes(guest: Context, later: Context, email: str) -> None:
+    """Codes are sent, guessed at, used and forgotten; to nobody's address as to anybody's."""
+    new = codes.NewCode("123456", "hash")
+    await codes.send_code(guest, codes.SendCode(email, "reset"), new)
+    with pytest.raises(TooFast):
+        await codes.send_code(later, codes.SendCode(email, "login"), new)
+    for most, oldest in ((2, guest.now - 1), (2, guest.now - 1), (2, guest.now - 1), (9, guest.now)):
+        await guest.db.one(codes.TAKE_ATTEMPT, key=email, purpose="reset", most=most, oldest=oldest)
+    proved = codes.Proved(email, "hash", "new hash")
+    with contextlib.suppress(BadCode):
+        await codes.reset_password(later, codes.ResetPassword(email, "123456", PASSWORD), proved)
+    later.now += codes.LIFE
+    for _ in range(2):
+        await codes.send_code(later, codes.SendCode(email, "login"), new)
+        later.now += codes.LIFE
+    await guest.db.one(codes.LAST_SENT, key=email)
+    await guest.db.run(chatd.housekeeping.FORGET_CODES, oldest=later.now)
 
 
 async def _group(ada: Context, bob: Context, chen: Context) -> None:

@@ -12,6 +12,9 @@
     -- restart                               the same with SIGTERM
     -- ada leaves, -- ada returns            the connection; `returns` authenticates by token
     -- with presence                         friends are told who comes and goes: stands before the users
+    -- with mail                             there is a mail server; stands before the users
+    -- letter ada@example.org $code          the next letter is for this address, and this code is in it
+    -- letter ada@example.org                the same, without a code
     -- everybody is told                     of what has happened to anybody's presence up to now
     ada.phone> …                             another device of ada's, which logs in when first named
 
@@ -20,12 +23,14 @@ At the end everybody must have heard nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 from typing import Any
 
 import orjson
 
+from tests.smtp import Postbox
 from tests.support import PASSWORD, Person, Process, befriend
 
 _LINE = re.compile(r"([\w.]+)([<>]) *(.*)")
@@ -42,9 +47,14 @@ class Play:
         self._tokens: dict[str, str] = {}
         self._variables: dict[str, Any] = {}
         self._told = 0
+        self._stack = contextlib.AsyncExitStack()
 
     async def perform(self, script: str) -> None:
         """Play every line. Raises AssertionError naming the line that went otherwise."""
+        async with self._stack:
+            await self._perform(script)
+
+    async def _perform(self, script: str) -> None:
         for number, line in enumerate(script.splitlines(), 1):
             text = line.partition(" # ")[0].strip() if not line.startswith("#") else ""
             if not text:
@@ -103,12 +113,10 @@ class Play:
             for name, person in self._people.items():
                 await person.close()
                 self._people[name] = await Person.again(self._process.url, self._tokens[name])
-        elif (word, *names) == ("with", "presence"):
-            await self._process.kill(signal.SIGTERM)
-            self._process.settings = self._process.settings.replace("enabled = false", "enabled = true")
-            await self._process.start()
-            self._watched, self._watcher = [await Person.named(self._process.url, f"watch{one}") for one in "er"]
-            await befriend(self._watched, self._watcher, username="watchr")
+        elif word == "with":
+            await (self._with_mail() if names == ("mail",) else self._with_presence())
+        elif word == "letter":
+            await self._letter(*names)
         elif (word, *names) == ("everybody", "is", "told"):
             self._told += 1
             await self._watched.data("presence_set", text=str(self._told))
@@ -120,6 +128,27 @@ class Play:
             self._people[word] = await Person.again(self._process.url, self._tokens[word])
         else:
             raise AssertionError("no such direction")
+
+    async def _with_presence(self) -> None:
+        await self._process.kill(signal.SIGTERM)
+        self._process.settings = self._process.settings.replace("enabled = false", "enabled = true")
+        await self._process.start()
+        self._watched, self._watcher = [await Person.named(self._process.url, f"watch{one}") for one in "er"]
+        await befriend(self._watched, self._watcher, username="watchr")
+
+    async def _with_mail(self) -> None:
+        await self._process.kill(signal.SIGTERM)
+        self._postbox = await self._stack.enter_async_context(Postbox.open())
+        mail = f'host = "localhost"\nport = {self._postbox.port}\nsecurity = "none"\nsender = "chat@example.org"\n'
+        self._process.settings += f"[mail]\n{mail}"
+        await self._process.start()
+
+    async def _letter(self, address: str, *codes: str) -> None:
+        letter = await self._postbox.letter()
+        assert letter["To"] == address, f"it is for {letter['To']}"
+        found = re.findall(r"\b\d{6}\b", letter.get_content())
+        assert len(found) == len(codes), f"it says {letter.get_content()}"
+        self._variables |= dict(zip([code[1:] for code in codes], found, strict=True))
 
     def _expect(self, frame: dict[str, Any], words: list[str]) -> None:
         kind, *fields = words
