@@ -105,6 +105,7 @@ class Announcer:
                     for listener in self._hub.of(hearer_id):
                         listener.glimpse(event)
                         deliveries += 1
+                        self._hub.delivered += 1
                 if deliveries >= BREATH:
                     deliveries = 0
                     await asyncio.sleep(0)

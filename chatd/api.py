@@ -90,6 +90,7 @@ class Api:
     async def ask(self, name: str, body: bytes, *, token: str | None, address: str) -> tuple[HTTPStatus, bytes]:
         """The reply to a request's body, and its status."""
         name = name[: wire.LONGEST_NAME]
+        began = self._dispatcher.clock()
         caller = self._guest(address)
         try:
             op = REGISTRY.get(name)
@@ -99,9 +100,9 @@ class Api:
             caller = await self.caller(token, address=address)
             self._dispatcher.receive(caller, body or b"{}", name=name)
         except ChatError as error:
-            return failure(error, op=name)
+            return self.refuse(error, op=name, began=began)
         except wire.NotUtf8:
-            return failure(InvalidJson(reason=NOT_UTF8), caller.session.lang, op=name)
+            return self.refuse(InvalidJson(reason=NOT_UTF8), caller.session.lang, op=name, began=began)
         payload = await caller.answered
         reply = orjson.loads(payload)
         return HTTPStatus.OK if reply["success"] else _status(reply["error"]["code"]), payload
@@ -116,6 +117,14 @@ class Api:
             raise Unavailable
         data: dict[str, Any] = reply["data"]
         return data
+
+    def refuse(
+        self, error: ChatError, lang: Language = "en", *, op: str, began: float | None = None
+    ) -> tuple[HTTPStatus, bytes]:
+        """The answer to what does not come to its op, counted. `began` is when it came, by the dispatcher's clock."""
+        seconds = 0.0 if began is None else self._dispatcher.clock() - began
+        self._dispatcher.tally.failed(op, error.code, seconds)
+        return failure(error, lang, op=op)
 
     async def caller(self, token: str | None, *, address: str) -> Caller:
         """Who asks. Raises what `Recognition.session` does; `TooFast` where tokens are guessed."""

@@ -125,7 +125,7 @@ class Daemon:
             stack.push_async_callback(_cancelled, indexer)
         house = asyncio.create_task(keep_house(transactions, hub, uploads))
         stack.push_async_callback(_cancelled, house)
-        server = Server(self.config, dispatcher)
+        server = Server(self.config, dispatcher, hub)
         try:
             self.address = await server.listen()
         except OSError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from chatd.context import Context, Transaction
-from chatd.db.sqlite import Job
+from chatd.db.job import Job
 from chatd.op import Lane, Op
 from chatd.peer import Peer
 from chatd.wire import RequestId
@@ -24,9 +24,12 @@ class Call(Job):
     """
 
     __slots__ = (
-        "afterwards", "client_id", "context", "digest", "exclusive", "finish", "given", "id", "lane", "name", "op",
-        "peer", "request", "told", "transactions", "welcomed",
+        "afterwards", "began", "client_id", "context", "digest", "exclusive", "finish", "given", "id", "lane", "name",
+        "op", "peer", "request", "told", "transactions", "welcomed",
     )  # fmt: skip
+
+    began: float
+    """When it was decoded, by the dispatcher's clock."""
 
     def __init__(self, peer: Peer, transactions: Transactions, finish: Callable[[Call], None]) -> None:
         super().__init__()

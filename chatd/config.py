@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 import typing
 from dataclasses import dataclass, field
@@ -26,6 +27,10 @@ Bytes = Annotated[int, Whole(1024, 1 << 30)]
 Hours = Annotated[int, Whole(0, 24 * 365)]
 Window = Annotated[int, Whole(0, 10 * 365 * 86400)]
 """So many seconds after it came something may still be done with a message."""
+
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
+"""RFC 6750, section 2.1; no shorter, for it can be tried out as often as one likes."""
 
 
 class ConfigError(Exception):
@@ -149,6 +154,12 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
+class Metrics:
+    allow: tuple[str, ...] = ("127.0.0.1/32", "::1/128")
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -167,6 +178,7 @@ class Config:
     files: Files = field(default_factory=Files)
     mail: Mail = field(default_factory=Mail)
     rates: Rates = field(default_factory=Rates)
+    metrics: Metrics = field(default_factory=Metrics)
     log: Log = field(default_factory=Log)
 
 
@@ -210,11 +222,17 @@ def from_toml(text: str) -> Config:
     if not config.database.data or "\0" in config.database.data:
         raise ConfigError(f"database.data: must be the path of a folder, not {config.database.data!r}")
     address(config.server.listen)
-    for proxy in config.server.trusted_proxies:
-        try:
-            ip_network(proxy, strict=False)
-        except ValueError:
-            raise ConfigError(f"server.trusted_proxies: must be IP addresses or networks, not {proxy!r}") from None
+    for setting, networks in (
+        ("server.trusted_proxies", config.server.trusted_proxies),
+        ("metrics.allow", config.metrics.allow),
+    ):
+        for network in networks:
+            try:
+                ip_network(network, strict=False)
+            except ValueError:
+                raise ConfigError(f"{setting}: must be IP addresses or networks, not {network!r}") from None
+    if config.metrics.token and not _TOKEN.fullmatch(config.metrics.token):
+        raise ConfigError("metrics.token: must be 16 or more ASCII letters, digits and -._~+/ with = at the end")
     _check_mail(config.mail)
     return config
 

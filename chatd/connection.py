@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -21,8 +20,6 @@ from chatd.wire import Outgoing
 
 if TYPE_CHECKING:
     from chatd.server import Server
-
-log = logging.getLogger("chatd.server")
 
 END = b"\r\n\r\n"
 """What ends the request (RFC 9112, section 2.1)."""
@@ -271,6 +268,10 @@ class Connection(Peer, asyncio.BufferedProtocol):
     def congested(self) -> bool:
         return not self._writable
 
+    def outbox(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return self._queued + self.transport.get_write_buffer_size()
+
     def send(self, outgoing: Outgoing) -> None:
         if self.phase not in LIVE:
             return
@@ -318,7 +319,7 @@ class Connection(Peer, asyncio.BufferedProtocol):
 
     def _too_slow(self) -> None:
         if self.phase in LIVE:
-            log.info("connection %d reads too slowly", self.number)
+            self._server.too_slow(self)
             # Whole frames are dropped, none is cut: what is dropped here, the next sync gives.
             self._frames.clear()
             self._queued = 0

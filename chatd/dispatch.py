@@ -35,6 +35,7 @@ from chatd.publish import publish
 from chatd.recognition import Recognition
 from chatd.session import Identity, State
 from chatd.sessions import went_away
+from chatd.tally import Tally
 from chatd.transactions import Transactions
 from chatd.uploads import Uploads
 from chatd.wire import Language, Outgoing
@@ -70,6 +71,7 @@ class Dispatcher:
         self.mail = mail
         self.recognition = Recognition(transactions, issuer, self.publish)
         self.clock = time.monotonic
+        self.tally = Tally(REGISTRY)
         rates = config.rates
         self._rates: dict[Rate, Buckets] = {
             "chat": Buckets(rates.chat),
@@ -89,7 +91,7 @@ class Dispatcher:
         if peer.waiting is None and not peer.backlog:
             call = self._decode(peer, data, name)
             if self._may_begin(call):
-                self._begin(call)
+                self._begin(call, call.began)
             else:
                 peer.waiting = call
                 peer.pause(True)
@@ -117,7 +119,7 @@ class Dispatcher:
             if call is None or not self._may_begin(call):
                 return
             peer.waiting = None
-            self._begin(call)
+            self._begin(call, self.clock())
         if peer.backlog is not None:
             peer.backlog = None
         peer.pause(False)
@@ -129,6 +131,7 @@ class Dispatcher:
 
     def _decode(self, peer: Peer, data: bytes | bytearray, name: str | None = None) -> Call:
         call = Call(peer, self.transactions, self._finish)
+        call.began = self.clock()
         call.name = name
         try:
             body = wire.parse(data)
@@ -157,11 +160,10 @@ class Dispatcher:
 
     # Gate
 
-    def _begin(self, call: Call) -> None:
+    def _begin(self, call: Call, now: float) -> None:
         peer, op = call.peer, call.op
         peer.session.begin(call.lane, exclusive=call.exclusive)
         try:
-            now = self.clock()
             wait = peer.bucket.take(now)
             if wait:
                 raise TooFast(retry_after_ms=int(wait * 1000) + 1)
@@ -253,6 +255,7 @@ class Dispatcher:
             if ctx.uploads_to is not None:
                 peer.upload = ctx.uploads_to
             peer.send(self._reply(call, op, data))
+            self.tally.seconds[op.name].note(self.clock() - call.began)
             peer.session.end()
             if call.welcomed:
                 peer.hold(False)
@@ -272,6 +275,7 @@ class Dispatcher:
         call.error = None
         if call.op is not None:
             call.peer.send(self._reply(call, call.op, replayed.data))
+            self.tally.seconds[call.op.name].note(self.clock() - call.began)
         call.peer.session.end()
 
     def _reply(self, call: Call, op: Op, data: Any) -> Outgoing:
@@ -287,6 +291,7 @@ class Dispatcher:
         if call.welcomed:
             self.part(peer)
         peer.send(Outgoing(wire.encode_failure(call.name, call.id, error, session.lang)))
+        self.tally.failed(call.name, error.code, self.clock() - call.began)
         session.end()
         if call.welcomed:
             peer.hold(False)

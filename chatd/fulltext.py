@@ -53,6 +53,7 @@ MERGE = by_dialect(
     sqlite="/* fulltext.merge */ INSERT INTO search (search, rank) VALUES ('merge', :pages)",
     postgres="/* fulltext.merge */ SELECT CAST(:pages AS BIGINT)",
 )
+LAST = query("/* fulltext.last */ SELECT COALESCE(MAX(id), 0) AS last_id FROM entries")
 NEXT = query(
     """/* fulltext.next */
     SELECT e.id, e.event, e.conversation_id, e.seq, e.content AS text, t.id AS target_id, t.seq AS target_seq,
@@ -79,6 +80,12 @@ async def indexed_upto(ctx: Context) -> int:
     """The id of the last entry that the index knows."""
     row = await ctx.db.one(META, name="indexed")
     return 0 if row is None else int(row["value"])
+
+
+async def behind(ctx: Context) -> int:
+    """How many entries the index does not know yet."""
+    row = await ctx.db.one(LAST)
+    return (0 if row is None else row["last_id"]) - await indexed_upto(ctx)
 
 
 async def begin(ctx: Context) -> None:

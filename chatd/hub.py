@@ -51,6 +51,8 @@ class Hub:
         self.partings = 0
         """How often somebody has lost sight of somebody: a friendship or a membership ended, or one blocked another."""
 
+        self.delivered = 0
+        """How many events were given to connections."""
         self.erased = False
         """Whether something was erased since the write-ahead log was last emptied."""
         self.said = False
@@ -69,6 +71,11 @@ class Hub:
             self._of[user_id] = others
         else:
             self._of.pop(user_id, None)
+
+    @property
+    def users(self) -> int:
+        """How many users have a live connection."""
+        return len(self._of)
 
     def is_online(self, user_id: int) -> bool:
         """Whether the user has a live connection."""

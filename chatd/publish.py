@@ -43,11 +43,13 @@ def _tell(hub: Hub, emitted: Emitted, asker: Listener | None) -> None:
     theirs: Outgoing | None = None
     own: Outgoing | None = None
     hidden: Outgoing | None = None
+    delivered = 0
     for user_id in hub.audience(emitted.conversation_id) if emitted.to is None else emitted.to:
         is_author = user_id == emitted.author_id
         for listener in hub.of(user_id):
             if listener is asker and not emitted.echo:
                 continue
+            delivered += 1
             if is_author and emitted.client_id is not None:
                 own = own or _event(emitted, dataclasses.replace(emitted.data, client_id=emitted.client_id))
                 listener.hear(own)
@@ -57,6 +59,7 @@ def _tell(hub: Hub, emitted: Emitted, asker: Listener | None) -> None:
             else:
                 theirs = theirs or _event(emitted, emitted.data)
                 listener.hear(theirs)
+    hub.delivered += delivered
 
 
 def _show(hub: Hub, emitted: Emitted, now: int) -> None:
@@ -68,6 +71,7 @@ def _show(hub: Hub, emitted: Emitted, now: int) -> None:
         if user_id != emitted.author_id:
             for listener in hub.of(user_id):
                 listener.glimpse(event)
+                hub.delivered += 1
 
 
 def fleeting(data: Any) -> Outgoing:

@@ -20,6 +20,8 @@ from chatd.api import Api
 from chatd.connection import Connection
 from chatd.dispatch import Dispatcher
 from chatd.http import HttpConnection
+from chatd.hub import Hub
+from chatd.metrics import Metrics
 from chatd.peer import RESTART
 from chatd.site import Site
 from chatd.site_files import FileSite
@@ -36,7 +38,7 @@ SWEEP = 1.0
 class Server:
     """The listener and all its connections."""
 
-    def __init__(self, configuration: config.Config, dispatcher: Dispatcher) -> None:
+    def __init__(self, configuration: config.Config, dispatcher: Dispatcher, hub: Hub) -> None:
         self.config = configuration
         self.dispatcher = dispatcher
         self.loop = asyncio.get_running_loop()
@@ -55,7 +57,19 @@ class Server:
             links=transactions.links,
         )
         self.site = Site(
-            configuration.server, admission=self.admission, api=api, files=files, transactions=transactions
+            configuration.server,
+            admission=self.admission,
+            api=api,
+            files=files,
+            transactions=transactions,
+            metrics=Metrics(
+                configuration,
+                dispatcher=dispatcher,
+                hub=hub,
+                admission=self.admission,
+                sockets=self._connections,
+                web=self._http,
+            ),
         )
         self._dirty: list[Connection] = []
         self.received = memoryview(bytearray(RECEIVED))
@@ -105,6 +119,11 @@ class Server:
     def _lost_http(self, connection: HttpConnection) -> None:
         self._http.discard(connection)
         self.admission.went(connection.address)
+
+    def too_slow(self, connection: Connection) -> None:
+        """A connection is closed because its client reads too slowly."""
+        log.info("connection %d reads too slowly", connection.number)
+        self.dispatcher.tally.too_slow += 1
 
     def lost(self, connection: Connection) -> None:
         """A connection is gone."""

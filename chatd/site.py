@@ -1,4 +1,4 @@
-"""What is where on the port for who speaks HTTP: the front page, the daemon's health, the ops."""
+"""What is where on the port for who speaks HTTP: the front page, the daemon's health and figures, the ops."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from chatd.admission import Admission
-from chatd.api import Api, as_response, bearer, failure
+from chatd.api import Api, as_response, bearer
 from chatd.config import Server
 from chatd.errors import BadToken, TooLarge
 from chatd.exchange import Headers, Refused, Request, Response, TooLong
+from chatd.metrics import TEXT, Metrics
 from chatd.site_files import FileSite
 from chatd.transactions import Transactions
 
@@ -44,13 +45,21 @@ class Site:
     """Answers requests."""
 
     def __init__(
-        self, limits: Server, *, admission: Admission, api: Api, files: FileSite, transactions: Transactions
+        self,
+        limits: Server,
+        *,
+        admission: Admission,
+        api: Api,
+        files: FileSite,
+        transactions: Transactions,
+        metrics: Metrics,
     ) -> None:
         self._limits = limits
         self._files = files
         self._admission = admission
         self._api = api
         self._transactions = transactions
+        self._metrics = metrics
 
     async def answer(self, request: Request) -> Response:
         """The response to a request. Raises `Refused`."""
@@ -74,6 +83,9 @@ class Site:
             return await self._op(request)
         if request.path == "/files" or request.path.startswith(("/files/", "/export/")):
             return await self._files.answer(request)
+        if request.path == "/metrics" and self._metrics.may_read(request):
+            _only(request, "GET", "HEAD")
+            return Response(HTTPStatus.OK, await self._metrics.text(), TEXT)
         if request.path not in ("/", "/healthz", "/readyz"):
             raise Refused(HTTPStatus.NOT_FOUND, _NOTHING)
         _only(request, "GET", "HEAD")
@@ -98,9 +110,9 @@ class Site:
             body = await request.body.read(self._limits.frame_bytes)
             token = bearer(request.headers.get("authorization"))
         except TooLong as error:
-            return as_response(*failure(TooLarge(most=str(error.most)), op=name))
+            return as_response(*self._api.refuse(TooLarge(most=str(error.most)), op=name))
         except BadToken as error:
-            return as_response(*failure(error, op=name))
+            return as_response(*self._api.refuse(error, op=name))
         return as_response(*await self._api.ask(name, body, token=token, address=request.address))
 
     def _cors(self, origin: str | None) -> Headers:

@@ -13,7 +13,8 @@ from chatd import retries
 from chatd.call import Call, Replayed
 from chatd.config import Config
 from chatd.context import Context, Transaction
-from chatd.db.sqlite import Database, Job, result_of
+from chatd.db.job import Job
+from chatd.db.sqlite import Database, result_of
 from chatd.errors import ChatError
 from chatd.hub import Hub
 from chatd.links import NO_LINKS, Links

@@ -170,3 +170,22 @@ def test_proxies_are_not_counted_as_a_flood() -> None:
         for _ in range(18):
             admission.came(address)
     assert [admission.is_flooded(address) for address in ("10.0.0.1", "192.0.2.1")] == [False, True]
+
+
+def test_what_is_refused_is_counted_by_its_reason() -> None:
+    admission = with_connections(Server(connections=20, connections_per_address=2), "a", "a")
+    assert not admission.is_flooded("a")
+    assert refusal(admission, address="a") is None
+    assert refusal(admission, address="a", origins=["https://evil.test"]) is not None
+    assert admission.refused == {"origin": 1}
+    for _ in range(17):
+        admission.came("a")
+    assert refusal(admission, address="a") is not None
+    assert admission.is_flooded("a")
+    assert not admission.is_flooded("b")
+    assert admission.refused == {"origin": 1, "address": 2}
+    for number in range(18):
+        admission.came(str(number))
+    assert refusal(admission, address="b") is not None
+    assert admission.is_flooded("b")
+    assert admission.refused == {"origin": 1, "address": 2, "connections": 2}

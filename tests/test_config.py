@@ -213,3 +213,30 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
 def test_a_proxy_is_an_address_or_a_network() -> None:
     with pytest.raises(ConfigError, match=r"server\.trusted_proxies: must be IP addresses or networks, not 'caddy'"):
         from_toml('[server]\ntrusted_proxies = ["10.0.0.0/8", "caddy"]')
+
+
+@pytest.mark.parametrize("allow", ['["caddy"]', '["127.0.0.1/33"]', '["10.0.0.0/8", ""]'])
+def test_who_may_read_the_metrics_is_an_address_or_a_network(allow: str) -> None:
+    with pytest.raises(ConfigError, match=r"metrics\.allow: must be IP addresses or networks, not '"):
+        from_toml(f"[metrics]\nallow = {allow}")
+
+
+@pytest.mark.parametrize("allow", [(), ("127.0.0.1", "10.1.2.3/8", "fd00::/8")])
+def test_who_may_read_the_metrics_is_taken(allow: tuple[str, ...]) -> None:
+    assert from_toml(f"[metrics]\nallow = {list(allow)}").metrics.allow == allow
+
+
+@pytest.mark.parametrize(
+    "token", ["0123456789abcde", "=" * 16, "0123456789 abcdef", "0123456789abcdeé", "0" * 16 + "\\n"]
+)
+def test_a_token_that_cannot_be_sent_or_can_be_guessed_is_refused_and_not_shown(token: str) -> None:
+    message = refusal(f'[metrics]\ntoken = "{token}"')
+    assert message.startswith("metrics.token: must be 16 or more")
+    assert token[:8] not in message
+
+
+@pytest.mark.parametrize("token", ["", "0123456789abcdef", "AZaz09-._~+/AZaz09=="])
+def test_a_token_is_taken(token: str) -> None:
+    config = from_toml(f'[metrics]\ntoken = "{token}"')
+    assert config.metrics.token == token
+    assert not token or token not in repr(config)

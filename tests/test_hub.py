@@ -58,6 +58,17 @@ def test_who_has_no_connection_left_is_away() -> None:
     assert list(hub) == []
 
 
+def test_users_are_counted_once_however_many_connections_they_have() -> None:
+    hub, phone, laptop, bobs = Hub(), Ear(ADA), Ear(ADA), Ear(BOB)
+    assert hub.users == 0
+    for user_id, ear in ((ADA, phone), (ADA, laptop), (BOB, bobs)):
+        hub.add(user_id, ear)
+    assert hub.users == 2
+    hub.remove(ADA, phone)
+    hub.remove(BOB, bobs)
+    assert hub.users == 1
+
+
 def test_a_connection_that_is_not_there_may_go() -> None:
     hub, phone = Hub(), Ear(ADA)
     hub.remove(ADA, phone)

@@ -23,6 +23,7 @@ PURE = {
     "chatd.presence",
     "chatd.record",
     "chatd.session",
+    "chatd.tally",
     "chatd.limits",
     "chatd.hub",
     "chatd.follower",
@@ -43,6 +44,7 @@ ONLY_BY = {
     "jwt": {"chatd.issuer"},
     "PIL": {"chatd.media.thumbnails"},
     "smtplib": {"chatd.smtp"},
+    "prometheus_client": {"chatd.exposition"},
 }
 
 PORT = {"chatd.connection", "chatd.server"}

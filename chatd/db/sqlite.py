@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
@@ -21,14 +22,18 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
-from chatd.context import Row, Transaction
+from chatd.context import Row
+from chatd.db.job import Errand, Job, Together, Work
 from chatd.db.query import Query
 from chatd.errors import Busy, ChatError, Unavailable
+from chatd.tally import Commits
 
 log = logging.getLogger("chatd.db")
 
-Work = Callable[[Transaction], Coroutine[Any, Any, Any]]
 T = TypeVar("T")
+
+VERSION = sqlite3.sqlite_version
+"""Of the SQLite that is used."""
 
 
 class SqliteTransaction:
@@ -51,50 +56,6 @@ class SqliteTransaction:
 
     async def many(self, query: Query, /, **columns: Sequence[Any]) -> int:
         return self._cursor.executemany(query.sqlite_rows, query.rows(columns)).rowcount
-
-
-Together = Callable[[Sequence["Job"], Transaction], Coroutine[Any, Any, Sequence[Any]]]
-"""The work of several jobs at once. Returns their results in order, errors among them."""
-
-
-class Job:
-    """Work for the database, and what came of it: `result`, or `error` where that is not None.
-
-    Jobs with the same `together` that follow one another are run by it.
-    """
-
-    __slots__ = ("error", "result", "together")
-
-    def __init__(self) -> None:
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.together: Together | None = None
-
-    def work(self, transaction: Transaction) -> Coroutine[Any, Any, Any]:
-        """What is to be done, in the database's thread."""
-        raise NotImplementedError
-
-    def done(self) -> None:
-        """It is done: the loop says so, in the order of the jobs."""
-        raise NotImplementedError
-
-
-class Errand(Job):
-    """A job made of two functions."""
-
-    __slots__ = ("_done", "_work")
-
-    def __init__(self, work: Work, done: Callable[[Job], None], *, together: Together | None = None) -> None:
-        super().__init__()
-        self._work = work
-        self._done = done
-        self.together = together
-
-    def work(self, transaction: Transaction) -> Coroutine[Any, Any, Any]:
-        return self._work(transaction)
-
-    def done(self) -> None:
-        self._done(self)
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -150,8 +111,11 @@ def _run_together(
     return True
 
 
-def write_batch(connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
-    """Run every job, and commit once. A failing job is undone alone."""
+def write_batch(connection: sqlite3.Connection, jobs: Sequence[Job]) -> float | None:
+    """Run every job, and commit once. A failing job is undone alone.
+
+    Returns the seconds that the commit took, or None where there was none.
+    """
     cursor = connection.cursor()
     transaction = SqliteTransaction(cursor)
     try:
@@ -161,9 +125,12 @@ def write_batch(connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
             if together is None or len(some) == 1 or not _run_together(together, some, cursor, transaction):
                 for job in some:
                     _run_alone(job, cursor, transaction)
+        begun = time.perf_counter()
         cursor.execute("COMMIT")
+        return time.perf_counter() - begun
     except sqlite3.Error:
         _give_up(connection, jobs)
+        return None
     finally:
         cursor.close()
 
@@ -214,14 +181,16 @@ class Lane:
     def __init__(
         self,
         connection: Connection,
-        run: Callable[[sqlite3.Connection, Sequence[Job]], None],
+        run: Callable[[sqlite3.Connection, Sequence[Job]], float | None],
         *,
         batch: int,
         waiting: int,
         ahead: Lane | None = None,
+        commits: Commits | None = None,
     ) -> None:
         self._connection = connection
         self._run = run
+        self._commits = commits
         self._ahead = ahead
         self._resting: list[Lane] = []
         self._batch = batch
@@ -247,14 +216,16 @@ class Lane:
         future = self._connection.hand_over(partial(self._call, jobs))
         future.add_done_callback(partial(self._finished, jobs))
 
-    def _call(self, jobs: Sequence[Job], connection: sqlite3.Connection) -> None:
-        self._run(connection, jobs)
+    def _call(self, jobs: Sequence[Job], connection: sqlite3.Connection) -> float | None:
+        return self._run(connection, jobs)
 
-    def _finished(self, jobs: Sequence[Job], future: asyncio.Future[None]) -> None:
+    def _finished(self, jobs: Sequence[Job], future: asyncio.Future[float | None]) -> None:
         if (error := future.exception()) is not None:
             log.error("a batch was lost", exc_info=error)
             for job in jobs:
                 job.result, job.error = None, Unavailable()
+        elif self._commits is not None and (seconds := future.result()) is not None:
+            self._commits.note(len(jobs), seconds)
         if not self._waiting:
             self._busy = False
             self._idle.set()
@@ -275,6 +246,11 @@ class Lane:
     def busy(self) -> bool:
         """Whether something is under way or waiting."""
         return self._busy
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait, those under way not counted."""
+        return len(self._waiting)
 
     async def idle(self) -> None:
         """Wait until nothing is under way or waiting."""
@@ -314,7 +290,8 @@ class Database:
 
     def __init__(self, writer: Connection, readers: Sequence[Connection], *, batch: int, waiting: int) -> None:
         self._connections = (writer, *readers)
-        self._writer = Lane(writer, write_batch, batch=batch, waiting=waiting)
+        self.commits = Commits()
+        self._writer = Lane(writer, write_batch, batch=batch, waiting=waiting, commits=self.commits)
         self._readers = [
             Lane(reader, read_batch, batch=READ_TOGETHER, waiting=waiting, ahead=self._writer) for reader in readers
         ]
@@ -344,6 +321,11 @@ class Database:
     def busy(self) -> bool:
         """Whether anything is being written, or waits to be."""
         return self._writer.busy
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for the writer."""
+        return self._writer.waiting
 
     async def empty_log(self) -> bool:
         """Move what the write-ahead log holds into the database, and empty it. False where somebody still reads it."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,15 +19,13 @@ from hypothesis import strategies as st
 
 from chatd.context import Transaction
 from chatd.db import migrations
+from chatd.db.job import Errand, Job, Together
 from chatd.db.query import Query
 from chatd.db.sqlite import (
     READ_TOGETHER,
     Connection,
     Database,
-    Errand,
-    Job,
     SqliteTransaction,
-    Together,
     drive,
     outcome,
     read_batch,
@@ -742,6 +741,31 @@ def test_a_rollback_by_sqlite_itself_fails_the_whole_batch_also_of_those_run_tog
     assert_all_unavailable(jobs)
     assert stored(path) == []
     assert outcomes(connection, chorus.jobs("ada", "bob")) == ["ada with 1", "bob with 1"]
+
+
+def test_a_batch_says_how_long_its_commit_took_if_there_was_one(connection: sqlite3.Connection) -> None:
+    begun = time.perf_counter()
+    seconds = write_batch(connection, [Errand(adding("ada"), unheard)])
+    assert seconds is not None
+    assert 0 < seconds < time.perf_counter() - begun
+    assert write_batch(connection, [Errand(add_pet_of_nobody, unheard)]) is None
+
+
+async def test_commits_are_noted_before_anybody_hears_of_them(path: Path) -> None:
+    async with opened(path, batch=2) as database:
+        heard: list[tuple[int, float]] = []
+        for name in ("ada", "bob", "chen"):
+            database.write(
+                Errand(adding(name), lambda _: heard.append((database.waiting, database.commits.sizes.total)))
+            )
+        assert database.waiting == 3
+        await database.idle()
+        assert heard == [(0, 2), (0, 2), (0, 3)]
+        assert database.commits.sizes.count == database.commits.seconds.count == 2
+        database.write(Errand(add_pet_of_nobody, unheard))
+        database.read(Errand(names, unheard), 0)
+        await database.idle()
+        assert database.commits.sizes.count == 2
 
 
 def test_a_commit_that_fails_fails_those_run_together_too(connection: sqlite3.Connection, path: Path) -> None:
