@@ -16,7 +16,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chatd import app, config, invites, names, reference
+import orjson
+
+from chatd import app, config, invites, names, openapi, protocol, reference
 from chatd.access import USER_BY_KEY
 from chatd.context import Context, Row
 from chatd.db import check, migrations
@@ -99,6 +101,8 @@ def parser() -> argparse.ArgumentParser:
     add("check", _check, "check the integrity of the database")
     add("rollback", _rollback, "go back to the copy made before the last migration")
     add("help-ops", _help_ops, "print the protocol reference as Markdown")
+    add("protocol", _protocol, "print the protocol as JSON Schema")
+    add("openapi", _openapi, "print what can be asked over HTTP as an OpenAPI document")
     user = commands.add_parser("user", help="users: add, invite, list, passwd, disable, enable")
     users = user.add_subparsers(metavar="COMMAND", required=True)
     for name, run, what in (
@@ -177,6 +181,19 @@ def _check_config(settings: config.Config, arguments: argparse.Namespace) -> int
 
 def _help_ops(settings: config.Config, arguments: argparse.Namespace) -> int:
     print(reference.markdown(), end="")
+    return 0
+
+
+def _protocol(settings: config.Config, arguments: argparse.Namespace) -> int:
+    return _print(protocol.document())
+
+
+def _openapi(settings: config.Config, arguments: argparse.Namespace) -> int:
+    return _print(openapi.document())
+
+
+def _print(document: protocol.Json) -> int:
+    print(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     return 0
 
 

@@ -1,11 +1,17 @@
-"""What is where on the port for who speaks HTTP: the front page, the daemon's health and figures, the ops."""
+"""What is where on the port for who speaks HTTP: the front page, health and figures, the protocol as data, the ops."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
+from hashlib import blake2b
 from http import HTTPStatus
 
+import orjson
+
+from chatd import openapi, protocol
 from chatd.admission import Admission
 from chatd.api import Api, as_response, bearer
 from chatd.config import Server
@@ -24,6 +30,11 @@ Try it:
     > {{"type":"help"}}
 """
 
+JSON = "application/json"
+DOCUMENTS: dict[str, Callable[[], protocol.Json]] = {
+    "/protocol.json": protocol.document,
+    "/openapi.json": openapi.document,
+}
 _CLOSE = ("Connection", "close")
 
 ASKED = (
@@ -86,13 +97,15 @@ class Site:
         if request.path == "/metrics" and self._metrics.may_read(request):
             _only(request, "GET", "HEAD")
             return Response(HTTPStatus.OK, await self._metrics.text(), TEXT)
-        if request.path not in ("/", "/healthz", "/readyz"):
+        if request.path not in openapi.PAGES:
             raise Refused(HTTPStatus.NOT_FOUND, _NOTHING)
         _only(request, "GET", "HEAD")
         if request.path == "/":
             secure = request.headers.get("x-forwarded-proto") == "https"
             host = request.headers.get("host") or "127.0.0.1"
             return Response(HTTPStatus.OK, PAGE.format(scheme="wss" if secure else "ws", host=host).encode())
+        if request.path in DOCUMENTS:
+            return await _document(request)
         if request.path == "/readyz":
             await self._be_ready()
         return Response(HTTPStatus.OK, b"ok\n")
@@ -126,6 +139,22 @@ class Site:
             ("Access-Control-Expose-Headers", ", ".join(TOLD)),
             ("Vary", "Origin"),
         )
+
+
+async def _document(request: Request) -> Response:
+    body, etag = await asyncio.to_thread(_made, request.path)  # the first time it takes a while
+    headers = [("ETag", etag), ("Cache-Control", "no-cache")]
+    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    if etag in known or known == ["*"]:  # RFC 9110, section 13.1.2
+        return Response(HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(HTTPStatus.OK, body, JSON, headers)
+
+
+@cache
+def _made(path: str) -> tuple[bytes, str]:
+    """A document and its entity tag."""
+    body = orjson.dumps(DOCUMENTS[path]())
+    return body, f'"{blake2b(body, digest_size=12).hexdigest()}"'
 
 
 async def _nothing(_ctx: object) -> None:

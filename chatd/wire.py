@@ -8,6 +8,7 @@ Pure: no I/O, no clock.
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -36,8 +37,13 @@ def Text(shortest: int, longest: int) -> msgspec.Meta:  # noqa: N802  (it stands
 
 
 def Utf8(shortest: int, longest: int) -> msgspec.Meta:  # noqa: N802
-    """Text of so many bytes in UTF-8."""
-    return msgspec.Meta(min_length=1, max_length=longest, extra={"bytes": (shortest, longest)})
+    """Text of so many bytes in UTF-8, which are one to four for each character (RFC 3629)."""
+    return msgspec.Meta(
+        min_length=-(-shortest // 4),
+        max_length=longest,
+        extra={"bytes": (shortest, longest)},
+        extra_json_schema={"description": f"{shortest} to {longest} bytes in UTF-8"},
+    )
 
 
 def Items(fewest: int, most: int) -> msgspec.Meta:  # noqa: N802
@@ -53,15 +59,18 @@ def Whole(least: int, most: int) -> msgspec.Meta:  # noqa: N802
 Id = Annotated[int, Whole(1, MAX_ID)]
 Seq = Annotated[int, Whole(0, MAX_ID)]
 Name = Annotated[str, Text(1, 64)]
-Password = Annotated[str, Utf8(8, 1024), msgspec.Meta(extra={"secret": True})]
+SECRET = msgspec.Meta(extra={"secret": True}, extra_json_schema={"format": "password", "writeOnly": True})
+Password = Annotated[str, Utf8(8, 1024), SECRET]
 LONGEST_TOKEN = 4096
 """Characters: chatd's own have 43, an issuer's what it writes into them."""
-Token = Annotated[str, Text(1, LONGEST_TOKEN), msgspec.Meta(extra={"secret": True})]
+Token = Annotated[str, Text(1, LONGEST_TOKEN), SECRET]
 Email = Annotated[str, Text(3, 254)]
 Limit = Annotated[int, Whole(1, 200)]
-Time = str
+Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 Language = Literal["en", "zh"]
 ClientId = Annotated[str, Text(1, 64)]
+Cursors = Annotated[dict[Id, Seq], msgspec.Meta(extra_json_schema={"propertyNames": {"pattern": "^[1-9][0-9]{0,15}$"}})]
+"""Conversations' ids to what was the last `seq` there. Keys are what `Id` is, as text: JSON knows no other."""
 
 
 @record
@@ -86,16 +95,17 @@ def rfc3339_or_none(milliseconds: int | None) -> Time | None:
 
 
 def milliseconds(time: Time, *, field: str) -> int:
-    """The reverse of `rfc3339`; any RFC 3339 time with an offset will do. Raises `Invalid` naming the field."""
+    """The reverse of `rfc3339`; any time of RFC 3339 will do. Raises `Invalid` naming the field."""
     try:
-        moment = datetime.fromisoformat(time)
-        if moment.tzinfo is not None:
-            return (moment.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
+        if _RFC3339.fullmatch(time):  # ISO 8601, which Python reads too, has many more ways to write it
+            return (datetime.fromisoformat(time.upper()).astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
     except (ValueError, OverflowError):  # OverflowError: the year 10000, in UTC
         pass
     raise Invalid(field=field, expected=_TIME_EXPECTED)
 
 
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dt\d\d:\d\d:\d\d(\.\d+)?(z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
+"""RFC 3339, section 5.6."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_EXPECTED = Phrase(
     "must be an RFC 3339 time such as 2026-01-31T12:00:00.000Z", "必须是 RFC 3339 时间，例如 2026-01-31T12:00:00.000Z"
@@ -281,10 +291,11 @@ def parse(data: bytes | bytearray) -> dict[str, Any]:
 
 
 def refuse_nul(data: bytes | bytearray, body: Json) -> None:
-    """Raise `Invalid` for the first field that is text with a NUL, which PostgreSQL cannot hold."""
+    """Raise `Invalid` for the first field that is text, or a list of texts, with a NUL: PostgreSQL cannot hold it."""
     if b"\\u0000" in data:  # the only way JSON can write it (RFC 8259, section 7)
         for name, value in body.items():
-            if "\0" in name or (isinstance(value, str) and "\0" in value):
+            texts = value if isinstance(value, list) else (value,)
+            if "\0" in name or any(isinstance(text, str) and "\0" in text for text in texts):
                 raise Invalid(field=name.replace("\0", "\\u0000")[:64], expected=_NO_NUL)
 
 

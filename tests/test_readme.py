@@ -35,7 +35,7 @@ def test_the_reference_is_the_generated_one() -> None:
 
 def test_every_command_of_the_command_line_is_there() -> None:
     commands = re.findall(r"^    (\w[\w-]+)(?: |$)", cli.parser().format_help(), re.MULTILINE)
-    assert set(commands) == {"serve", "check-config", "check", "rollback", "help-ops", "user"}
+    assert set(commands) == {"serve", "check-config", "check", "rollback", "help-ops", "protocol", "openapi", "user"}
     for command in commands:
         assert f"chatd {command}" in README or f"[{command}]" in README
 

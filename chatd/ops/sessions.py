@@ -11,7 +11,7 @@ from chatd.op import op
 from chatd.record import record
 from chatd.session import Identity
 from chatd.sessions import end_sessions, my_sessions, still_valid
-from chatd.wire import Done, Id, Language, Seq, Time, Token, rfc3339, rfc3339_or_none
+from chatd.wire import Cursors, Done, Id, Language, Time, Token, rfc3339, rfc3339_or_none
 
 
 @record
@@ -23,7 +23,7 @@ class Auth:
     """
 
     token: Token
-    cursors: dict[Id, Seq] | None = None
+    cursors: Cursors | None = None
     since: Time | None = None
     epoch: str | None = None
     lang: Language | None = None

@@ -8,7 +8,7 @@ from chatd.context import Context
 from chatd.errors import Phrase
 from chatd.op import op
 from chatd.record import record
-from chatd.wire import Id, Seq, Time
+from chatd.wire import Cursors, Seq, Time
 
 
 @record
@@ -20,7 +20,7 @@ class Sync:
     it a conversation you have no cursor for is given as its head alone. `epoch` is the one of your last sync.
     """
 
-    cursors: dict[Id, Seq]
+    cursors: Cursors
     since: Time | None = None
     epoch: str | None = None
     after_conversation_id: Seq = 0

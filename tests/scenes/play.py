@@ -32,6 +32,7 @@ import orjson
 
 from tests.smtp import Postbox
 from tests.support import PASSWORD, Person, Process, befriend
+from tests.witness import Witness
 
 _LINE = re.compile(r"([\w.]+)([<>]) *(.*)")
 _WORD = re.compile(r'(?:[^\s"]|"(?:[^"\\]|\\.)*")+')
@@ -90,7 +91,7 @@ class Play:
     async def _person(self, name: str) -> Person:
         if name not in self._people:
             username = name.partition(".")[0]
-            person = self._people[name] = await Person.at(self._process.url)
+            person = self._people[name] = await Witness.at(self._process.url)
             if username in self._tokens:
                 person.token = (await person.data("login", username=username, password=PASSWORD))["token"]
                 self._tokens[name] = person.token
@@ -102,7 +103,7 @@ class Play:
     async def _direction(self, word: str, *names: str) -> None:
         if word == "users":
             for name in names:
-                self._people[name] = await Person.named(self._process.url, name)
+                self._people[name] = await Witness.named(self._process.url, name)
                 self._tokens[name] = self._people[name].token
         elif word == "friends":
             one, other = names
@@ -112,7 +113,7 @@ class Play:
             await self._process.start()
             for name, person in self._people.items():
                 await person.close()
-                self._people[name] = await Person.again(self._process.url, self._tokens[name])
+                self._people[name] = await Witness.again(self._process.url, self._tokens[name])
         elif word == "with":
             await (self._with_mail() if names == ("mail",) else self._with_presence())
         elif word == "letter":
@@ -125,7 +126,7 @@ class Play:
         elif names == ("leaves",):
             await self._people.pop(word).close()
         elif names == ("returns",):
-            self._people[word] = await Person.again(self._process.url, self._tokens[word])
+            self._people[word] = await Witness.again(self._process.url, self._tokens[word])
         else:
             raise AssertionError("no such direction")
 
@@ -133,7 +134,7 @@ class Play:
         await self._process.kill(signal.SIGTERM)
         self._process.settings = self._process.settings.replace("enabled = false", "enabled = true")
         await self._process.start()
-        self._watched, self._watcher = [await Person.named(self._process.url, f"watch{one}") for one in "er"]
+        self._watched, self._watcher = [await Witness.named(self._process.url, f"watch{one}") for one in "er"]
         await befriend(self._watched, self._watcher, username="watchr")
 
     async def _with_mail(self) -> None:
