@@ -29,11 +29,16 @@ CREATE TABLE users (
     invited_by    INTEGER REFERENCES users (id),
     last_seen_at  INTEGER,                         -- when the last of the user's connections went away
     disabled_at   INTEGER,
+    leaving_at    INTEGER,                         -- since then the account is being erased (chatd/erasing.py):
+    told_upto     INTEGER NOT NULL DEFAULT 0,      -- in conversations up to this one it was said,
+    erased_upto   INTEGER NOT NULL DEFAULT 0,      -- and of entries up to this one nothing is left
+    erased_at     INTEGER,
     created_at    INTEGER NOT NULL,
     UNIQUE (issuer, subject),
     CHECK ((issuer IS NULL) = (subject IS NULL))
 ) STRICT;
 CREATE INDEX users_by_nickname ON users (nickname_key);
+CREATE INDEX users_leaving ON users (id) WHERE leaving_at IS NOT NULL AND erased_at IS NULL;
 CREATE INDEX users_by_avatar ON users (avatar_file_id) WHERE avatar_file_id IS NOT NULL;
 
 -- What people have uploaded. The bytes lie in the data folder under their SHA-256 (hexadecimal), once for all files that

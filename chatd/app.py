@@ -15,6 +15,7 @@ from chatd.announcer import Announcer
 from chatd.db import migrations
 from chatd.db.sqlite import Database
 from chatd.dispatch import Dispatcher
+from chatd.erasing import Eraser
 from chatd.housekeeping import keep_house
 from chatd.hub import Hub
 from chatd.indexer import keep_indexed
@@ -123,7 +124,8 @@ class Daemon:
         if self.config.search.index:
             indexer = asyncio.create_task(keep_indexed(hub, transactions))
             stack.push_async_callback(_cancelled, indexer)
-        house = asyncio.create_task(keep_house(transactions, hub, uploads))
+        eraser = Eraser(transactions, uploads, dispatcher.publish)
+        house = asyncio.create_task(keep_house(transactions, hub, uploads, eraser))
         stack.push_async_callback(_cancelled, house)
         server = Server(self.config, dispatcher, hub)
         try:

@@ -173,6 +173,8 @@ class Context:
     letters: tuple[Letter, ...] = ()
     members: dict[int, list[int]] = field(default_factory=dict)
     """The members of the groups in which something happened, where the hub did not know them."""
+    leaves: bool = False
+    """Whether the asker's account is to be erased."""
     links: Links = NO_LINKS
     discarded: list[str] = field(default_factory=list)
     """SHA-256 of what lost a file that held it."""

@@ -304,6 +304,7 @@ class Dispatcher:
                     self.part(peer)
                 else:
                     listener.close(SESSION_ENDED, "this session was ended: log in again")
+        self._hub.leaving |= ctx.leaves
         if ctx.discarded:
             self.uploads.discard(ctx.discarded)
         publish(self._hub, ctx, peer)

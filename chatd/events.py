@@ -127,6 +127,18 @@ class Recall:
     recalled_at: Time
 
 
+@event("erasure")
+@record
+class Erasure:
+    """A member's account was erased: every message of theirs before this is as if recalled, every reaction withdrawn.
+
+    `username` is what they are called from now on, also in what was said before.
+    """
+
+    user_id: int
+    username: str
+
+
 @event("reaction")
 @record
 class Reaction:

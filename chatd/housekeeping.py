@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from chatd.config import Jwt
 from chatd.context import Context, Row
 from chatd.db.query import query
+from chatd.erasing import Eraser
 from chatd.hub import Hub
 from chatd.peer import SESSION_ENDED
 from chatd.sessions import touch_sessions
@@ -66,7 +67,9 @@ async def _end_tokens(transactions: Transactions, hub: Hub) -> None:
                 listener.close(SESSION_ENDED, "this token is worth nothing any more: get a new one")
 
 
-async def keep_house(transactions: Transactions, hub: Hub, uploads: Uploads, *, second: float = 1.0) -> None:
+async def keep_house(
+    transactions: Transactions, hub: Hub, uploads: Uploads, eraser: Eraser, *, second: float = 1.0
+) -> None:
     """Until cancelled: every hour tidy sessions, codes and files, every second look whether another process or the time
     ended a session, and whether something was recalled. First, delete the files that a daemon has left which was
     killed.
@@ -92,6 +95,7 @@ async def keep_house(transactions: Transactions, hub: Hub, uploads: Uploads, *, 
                     erase_at = loop.time() + ERASING
                     hub.erased = False
                     hub.erased = not await transactions.database.empty_log() or hub.erased
+            await eraser.go_on(hub)
             if await transactions.database.changed_outside():
                 live = hub.session_ids()
                 ended = live - await transactions.in_writer(_valid, sorted(live))

@@ -55,6 +55,8 @@ class Hub:
         """How many events were given to connections."""
         self.erased = False
         """Whether something was erased since the write-ahead log was last emptied."""
+        self.leaving = True
+        """Whether an account may be waiting to be erased: at the beginning, and when one was deleted."""
         self.said = False
         """Whether something was written since the indexer last looked."""
 

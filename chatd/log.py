@@ -100,16 +100,24 @@ async def append_for(ctx: Context, user_id: int, data: Any) -> None:
 
 
 async def append_to(
-    ctx: Context, conversation_id: int, data: Any, *, enter: Sequence[int] = (), leave: Sequence[int] = ()
+    ctx: Context,
+    conversation_id: int,
+    data: Any,
+    *,
+    to: tuple[int, ...] | None = None,
+    enter: Sequence[int] = (),
+    leave: Sequence[int] = (),
 ) -> int:
-    """Append an event to a group's log, for all members: those who `enter` with it, and those who `leave`, too.
+    """Append an event to a log, for the users `to`, or for all members of a group: those who `enter` with it, and those
+    who `leave`, too.
 
     To be called before the rows of who leaves are changed: it may read from them who is to hear it. Returns its seq.
     """
     seq = await _next_seq(ctx, conversation_id)
     await _append(ctx, conversation_id, seq, data, user_id=ctx.user_id)
-    await know_members(ctx, conversation_id)
-    ctx.emit(data, conversation_id=conversation_id, seq=seq, to=None, enter=tuple(enter), leave=tuple(leave))
+    if to is None:
+        await know_members(ctx, conversation_id)
+    ctx.emit(data, conversation_id=conversation_id, seq=seq, to=to, enter=tuple(enter), leave=tuple(leave))
     return seq
 
 

@@ -318,6 +318,7 @@ EXAMPLES: dict[type[Any], Any] = {
     events.Member: events.Member("left", (SOMEBODY,), BOB, "bob"),
     events.Group: events.Group("dissolved", ADA, "ada"),
     events.Message: message(),
+    events.Erasure: events.Erasure(BOB, "deleted#2"),
     events.Edit: events.Edit(9, 1, ADA, "ada", "ho", "2026-01-31T12:00:00.000Z"),
     events.Recall: events.Recall(9, 1, ADA, "ada", "2026-01-31T12:00:00.000Z"),
     events.Reaction: reaction(),

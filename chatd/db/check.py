@@ -80,9 +80,10 @@ RULES = (
                                AND r.event = 'recall'
             LEFT JOIN reactions a ON a.conversation_id = e.conversation_id AND a.seq = e.seq
             LEFT JOIN pins p ON p.conversation_id = e.conversation_id AND p.seq = e.seq
+            JOIN users u ON u.id = e.user_id
             WHERE e.recalled_at IS NOT NULL
-              AND (e.event <> 'message' OR e.content <> '' OR e.data IS NOT NULL OR v.id IS NOT NULL OR r.id IS NULL
-                   OR a.seq IS NOT NULL OR p.seq IS NOT NULL)
+              AND (e.event <> 'message' OR e.content <> '' OR e.data IS NOT NULL OR v.id IS NOT NULL
+                   OR (r.id IS NULL AND u.leaving_at IS NULL) OR a.seq IS NOT NULL OR p.seq IS NOT NULL)
             """
         ),
     ),
@@ -202,11 +203,11 @@ RULES = (
         ),
     ),
     Rule(
-        "every user has a log",
+        "every user has a log, but who leaves",
         query(
             """/* check.self_logs */
             SELECT u.id FROM users u LEFT JOIN conversations c ON c.low_id = u.id AND c.high_id = u.id
-            WHERE c.id IS NULL
+            WHERE c.id IS NULL AND u.leaving_at IS NULL
             """
         ),
     ),

@@ -155,27 +155,6 @@ async def login(ctx: Context, request: Login, account: Row) -> LoggedIn:
     )
 
 
-# account_export
-
-
-@record
-class AccountExport:
-    """Everything of mine as a ZIP, at a link that holds for an hour or two: JSON lines, and the files I uploaded.
-
-    With a token the same is at `/export/<user_id>`.
-    """
-
-
-@record
-class Export:
-    url: str
-
-
-@op(reply=Export, done=Phrase("everything of yours", "您的全部数据"), needs=Self(), lane="read", example={})
-async def account_export(ctx: Context, _request: AccountExport) -> Export:
-    return Export(ctx.links.to(f"/export/{ctx.user_id}", ctx.now))
-
-
 # password_set
 
 

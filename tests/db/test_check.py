@@ -249,7 +249,7 @@ def test_a_rule_is_told_with_its_first_ten_ids_and_how_many_there_are(database: 
         )
     ids = ", ".join(str(number) for number in range(100, 110))
     assert found(database) == {
-        "check.self_logs": f"check.self_logs: not true that every user has a log: 12 times, ids {ids}"
+        "check.self_logs": f"check.self_logs: not true that every user has a log, but who leaves: 12 times, ids {ids}"
     }
 
 

@@ -39,6 +39,7 @@ from chatd import (
 from chatd.context import Context, Placed, Row, Transaction
 from chatd.db.query import QUERIES, Query, schema_for_postgres
 from chatd.db.sqlite import SqliteTransaction
+from chatd.erasing import Eraser
 from chatd.errors import BadCode, BadToken, NotFound, TooFast
 from chatd.hub import Hub
 from chatd.issuer import Issuer, Vouched
@@ -53,6 +54,7 @@ from chatd.ops import (
     group_joining,
     group_members,
     groups,
+    leaving,
     profiles,
     receipts,
     search,
@@ -421,6 +423,13 @@ async def story(db: Transaction) -> None:  # noqa: PLR0915  (it is one story)
     await _group(context(ada, now=90), context(bob, now=91), context(chen, now=92))
     await db.all(chatd.cli.USERS)
     assert await chatd.db.check.violations(db) == []
+    for identity in (bob, ada):
+        leaver = context(identity, now=89)
+        row = await leaving._me(leaver, identity.user_id)
+        assert row is not None
+        await leaving.account_delete(leaver, leaving.AccountDelete(), row["password_hash"])
+    await _goodbye(context(NOBODY, now=90))
+    await db.all(chatd.cli.USERS)
 
 
 async def _codes(guest: Context, later: Context, email: str) -> None:
@@ -511,6 +520,16 @@ async def _files(group: int, ada: Context, bob: Context) -> None:
     assert not await filing.forget_stale(ada)
     assert await filing.held(ada, ada.discarded) == set()
     assert await uploads._expire(ada) == []  # they went with their files
+
+
+async def _goodbye(ctx: Context) -> None:
+    """Everybody deletes their account."""
+    eraser = Eraser(None, None, None)  # type: ignore[arg-type]  # of them only steps are asked
+    for _ in range(200):
+        more, _ctx = await eraser.step(ctx)
+        if not more:
+            return
+    raise AssertionError("erasing has no end")
 
 
 async def _messages(group: int, ada: Context, bob: Context, chen: Context) -> None:
