@@ -25,6 +25,7 @@ class Before(Outside):
         self._call = call
         self.config = dispatcher.config
         self.intake = dispatcher.uploads
+        self.upload = call.peer.upload
         self.passwords = dispatcher.passwords
         self.mail = dispatcher.mail
         self.guards = dispatcher.guards

@@ -29,6 +29,7 @@ from chatd.hub import Hub
 from chatd.issuer import issuer_of
 from chatd.passwords import hash_password
 from chatd.session import NOBODY
+from chatd.store import Store
 from chatd.users import add_user
 from chatd.wire import rfc3339
 
@@ -49,6 +50,12 @@ END_TOKENS = query(
     """
 )
 SET_DISABLED = query("/* cli.set_disabled */ UPDATE users SET disabled_at = :at WHERE id = :id")
+CONTENTS = query(
+    """/* cli.contents */
+    SELECT sha256, size FROM files UNION SELECT thumbnail, NULL FROM files WHERE thumbnail IS NOT NULL
+    """
+)
+UPLOADS = query("/* cli.uploads */ SELECT token FROM uploads")
 END_SESSIONS = query("/* cli.end_sessions */ DELETE FROM sessions WHERE user_id = :id")
 END_ALL: tuple[tuple[Query, dict[str, Any]], ...] = ((END_TOKENS, {}), (END_SESSIONS, {}))
 """Ends a user's sessions, and what an issuer's tokens among them are worth."""
@@ -248,11 +255,28 @@ def _check(settings: config.Config, arguments: argparse.Namespace) -> int:
     finally:
         connection.close()
     if not problems:
-        problems = _run(settings, lambda ctx: check.violations(ctx.db))
+        problems = _run(settings, lambda ctx: check.violations(ctx.db)) + _check_files(settings, path)
     for problem in problems:
         print(problem)
     print(f"{path}: {'ok' if not problems else f'{len(problems)} problems'}")
     return 1 if problems else 0
+
+
+def _check_files(settings: config.Config, path: Path) -> list[str]:
+    """What the data folder has otherwise than the database. A daemon that runs is about to delete what is left over."""
+
+    async def rows(ctx: Context) -> tuple[dict[str, int | None], set[str]]:
+        held = sorted(await ctx.db.all(CONTENTS), key=lambda row: row["size"] is not None)
+        return {row["sha256"]: row["size"] for row in held}, {row["token"] for row in await ctx.db.all(UPLOADS)}
+
+    store = Store(path.parent)
+    try:
+        with app.lock(path):
+            held, tokens = _run(settings, rows)
+            return [*store.faults(held), *store.strays(held, tokens)]
+    except app.StartError:
+        held, _ = _run(settings, rows)
+        return list(store.faults(held))
 
 
 def _rollback(settings: config.Config, arguments: argparse.Namespace) -> int:

@@ -236,6 +236,8 @@ class Outside(Protocol):
 
     config: Config
     intake: Intake
+    upload: str | None
+    """The upload that the asking connection's binary frames belong to."""
     identity: Identity
     address: str
     passwords: Passwords

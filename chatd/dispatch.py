@@ -101,8 +101,8 @@ class Dispatcher:
             peer.backlog.append(data)
 
     def receive_binary(self, peer: Peer, data: bytes | bytearray) -> None:
-        """Take a binary frame's payload: a piece of the upload that the peer has begun."""
-        piece = {"type": "upload_piece", "upload": peer.upload, "content": base64.b64encode(data).decode()}
+        """Take a binary frame's payload: a piece of the upload that the peer will have begun when it is its turn."""
+        piece = {"type": "upload_piece", "content": base64.b64encode(data).decode()}
         self.receive(peer, orjson.dumps(piece))
 
     def advance(self, peer: Peer) -> None:

@@ -189,12 +189,16 @@ def _held(rows: Iterable[Row]) -> list[str]:
     return [digest for row in rows for digest in (row["sha256"], row["thumbnail"]) if digest is not None]
 
 
-async def forget_stale(ctx: Context, *, most: int = 1000) -> bool:
-    """Delete the files that nothing has named for `[files] keep_unnamed` hours. Whether there may be more."""
+async def forget_stale(ctx: Context, *, most: int = 1000) -> list[str]:
+    """Delete files that nothing has named for `[files] keep_unnamed` hours. The SHA-256 of what they held; [] if none.
+
+    Who asks has to `discard` them after the commit.
+    """
     before = ctx.now - ctx.config.files.keep_unnamed * 3_600_000
     stale = [row["id"] for row in await ctx.db.all(STALE, before=before, most=most)]
+    already = len(ctx.discarded)
     await forget(ctx, stale)
-    return len(stale) == most
+    return ctx.discarded[already:]
 
 
 async def held(ctx: Context, digests: Sequence[str]) -> set[str]:

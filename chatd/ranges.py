@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})", re.ASCII)
+_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})", re.ASCII | re.IGNORECASE)
 
 
 def unmet(headers: Mapping[str, str], *, etag: str, modified: int) -> HTTPStatus | None:
@@ -31,17 +32,17 @@ def unmet(headers: Mapping[str, str], *, etag: str, modified: int) -> HTTPStatus
 def stretch_of(headers: Mapping[str, str], *, size: int, etag: str, modified: int) -> tuple[int, int] | None:
     """The first byte and the number of bytes that are asked for; no bytes where there are none there.
 
-    None for everything: without a range, with more than one, with one of a unit that is not known, and where the
-    client's `If-Range` is another version.
+    None for everything: without a range, with more than one, with one of a unit that is not known, for the end of what
+    is empty, and where the client's `If-Range` is another version.
     """
     if (only_if := headers.get("if-range")) is not None and only_if != etag and _seconds(only_if) != modified:
         return None
-    asked = _RANGE.fullmatch(headers.get("range", "").replace(" ", ""))
+    asked = _RANGE.fullmatch(headers.get("range", "").strip())
     if asked is None or not (asked[1] or asked[2]):
         return None
     if not asked[1]:
         count = min(int(asked[2]), size)
-        return size - count, count
+        return (size - count, count) if size else None
     first, last = int(asked[1]), int(asked[2] or size)
     if last < first and asked[2]:
         return None
@@ -54,8 +55,11 @@ def _lists(header: str, etag: str, *, weak: bool) -> bool:
 
 
 def _seconds(date: str | None) -> int | None:
-    """A date (RFC 9110, section 5.6.7), in seconds since the epoch; None for what is none."""
+    """A date in any of the three forms (RFC 9110, section 5.6.7), in seconds since the epoch; None for what is none."""
     try:
-        return None if date is None else int(parsedate_to_datetime(date).timestamp())
+        if date is None:
+            return None
+        at = parsedate_to_datetime(date)
+        return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())  # asctime's names no zone: it is UTC
     except (ValueError, OverflowError):
         return None

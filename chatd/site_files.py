@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
@@ -31,7 +31,7 @@ from chatd.session import Identity
 from chatd.sessions import existing
 from chatd.transactions import Transactions
 from chatd.uploads import CHECKSUMS, Checksum, Uploads, WrongChecksum
-from chatd.wire import milliseconds
+from chatd.wire import MAX_ID, milliseconds
 
 TUS = "1.0.0"
 OFFSET_STREAM = "application/offset+octet-stream"
@@ -56,10 +56,15 @@ class FileSite:
 
     async def answer(self, request: Request) -> Response:
         """The response to a request for /files or something below it. Raises `Refused`, `Cut`."""
+        told = [("Tus-Resumable", TUS)] if "tus-resumable" in request.headers and request.method != "OPTIONS" else []
         try:
-            return await self._answer(request)
+            response = await self._answer(request)
         except ChatError as error:
-            return as_response(*failure(error))
+            response = as_response(*failure(error))
+        except Refused as refused:
+            refused.headers = [*refused.headers, *told]
+            raise
+        return replace(response, headers=[*response.headers, *told])
 
     async def _answer(self, request: Request) -> Response:
         parts = request.path.split("/")[2:]
@@ -85,7 +90,7 @@ class FileSite:
             why = "Send the file itself as the body, its name as ?name=…\n"
             raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, why)
         length = request.headers.get("content-length")
-        size = None if length is None or len(length) > 15 else int(length)
+        size = None if length is None else min(int(length), MAX_ID)
         name = parse_qs(request.query).get("name", ["file"])[0]
         status, reply = await self._api.of(request, "upload_begin", name=name, size=size)
         if status is not HTTPStatus.OK:
@@ -118,18 +123,23 @@ class FileSite:
     async def _create(self, request: Request) -> Response:
         _speaks_tus(request)
         size = _number(request.headers, "upload-length")
-        name = _metadata(request.headers.get("upload-metadata", "")).get("filename") or "file"
+        name = _filename(request.headers.get("upload-metadata", ""))
         status, reply = await self._api.of(request, "upload_begin", name=name, size=size)
         if status is not HTTPStatus.OK:
-            return as_response(status, reply, [("Tus-Resumable", TUS)])
+            return as_response(status, reply)
         data = orjson.loads(reply)["data"]
         headers = [("Location", f"/files/uploads/{data['upload']}"), *_progress(0, data["expires_at"])]
         if request.headers.get("content-type") != OFFSET_STREAM and size:
             return Response(HTTPStatus.CREATED, headers=headers)
-        moved = await self._receive(request, data["upload"], 0, size)
-        if moved.status != HTTPStatus.NO_CONTENT:
-            return moved
-        return Response(HTTPStatus.CREATED, headers=[headers[0], *moved.headers])
+        try:
+            moved = await self._receive(request, data["upload"], 0, size)
+            if moved.status == HTTPStatus.NO_CONTENT:
+                return Response(HTTPStatus.CREATED, headers=[headers[0], *moved.headers])
+        except (Cut, ChatError):
+            await self._api.of(request, "upload_cancel", upload=data["upload"])  # the client does not know where it is
+            raise
+        await self._api.of(request, "upload_cancel", upload=data["upload"])
+        return moved
 
     async def _upload(self, request: Request, token: str) -> Response:
         method = request.method
@@ -140,12 +150,10 @@ class FileSite:
         _speaks_tus(request)
         if method == "DELETE":
             status, reply = await self._api.of(request, "upload_cancel", upload=token)
-            if status is not HTTPStatus.OK:
-                return as_response(status, reply, [("Tus-Resumable", TUS)])
-            return Response(HTTPStatus.NO_CONTENT, headers=[("Tus-Resumable", TUS)])
+            return Response(HTTPStatus.NO_CONTENT) if status is HTTPStatus.OK else as_response(status, reply)
         status, reply = await self._api.of(request, "upload_resume", upload=token)
         if status is not HTTPStatus.OK:
-            return as_response(status, reply, [("Tus-Resumable", TUS)])
+            return as_response(status, reply)
         upload = orjson.loads(reply)["data"]
         if method == "PATCH":
             return await self._patch(request, upload)
@@ -172,11 +180,11 @@ class FileSite:
             offset = await self._uploads.receive(token, _pieces(request.body), offset=offset, most=most, check=check)
         except WrongChecksum:
             why = b"The checksum is another: nothing of this was taken.\n"
-            return Response(CHECKSUM_MISMATCH, why, headers=[("Tus-Resumable", TUS)])
+            return Response(CHECKSUM_MISMATCH, why)
         op = "upload_end" if offset == size else "upload_resume"
         status, reply = await self._api.of(request, op, upload=token)
         if status is not HTTPStatus.OK:
-            return as_response(status, reply, [("Tus-Resumable", TUS)])
+            return as_response(status, reply)
         data = orjson.loads(reply)["data"]
         return Response(HTTPStatus.NO_CONTENT, headers=_progress(offset, data.get("expires_at"), data.get("file_id")))
 
@@ -199,7 +207,9 @@ class FileSite:
         kind = media.sniff(await asyncio.to_thread(file.read, media.HEAD)) if is_thumbnail else row["type"]
         headers += [("Content-Disposition", _disposition(row["name"], kind)), _SANDBOX]
         size = file.seek(0, 2)
-        asked = stretch_of(request.headers, size=size, etag=etag, modified=modified)
+        asked = None
+        if request.method == "GET":  # RFC 9110, section 14.2
+            asked = stretch_of(request.headers, size=size, etag=etag, modified=modified)
         kind = "text/plain; charset=utf-8" if kind == "text/plain" else kind
         if asked is None:
             return Response(HTTPStatus.OK, Stretch(file, 0, size), kind, headers)
@@ -256,7 +266,7 @@ async def _pieces(body: Body) -> AsyncIterator[bytes]:
 
 
 def _progress(offset: int, expires_at: str | None, file_id: int | None = None) -> list[tuple[str, str]]:
-    headers = [("Tus-Resumable", TUS), ("Upload-Offset", str(offset))]
+    headers = [("Upload-Offset", str(offset))]
     if expires_at is not None:
         expires = formatdate(milliseconds(expires_at, field="expires_at") / 1000, usegmt=True)
         headers.append(("Upload-Expires", expires))
@@ -277,16 +287,16 @@ def _number(headers: Mapping[str, str], name: str) -> int:
     return int(value)
 
 
-def _metadata(header: str) -> dict[str, str]:
-    """`Upload-Metadata`: pairs of a key and a value in base64, with commas between."""
-    told: dict[str, str] = {}
-    for pair in filter(None, header.split(",")):
-        key, _, value = pair.strip().partition(" ")
-        try:
-            told[key] = base64.b64decode(value, validate=True).decode()
-        except ValueError:
-            raise Refused(HTTPStatus.BAD_REQUEST, "Upload-Metadata must be keys and values in base64.\n") from None
-    return told
+def _filename(header: str) -> str:
+    """What `Upload-Metadata`, pairs of a key and a value in base64 with commas between, says of the file's name."""
+    told: dict[str, bytes] = {}
+    try:
+        for pair in filter(None, header.split(",")):
+            key, _, value = pair.strip().partition(" ")
+            told[key] = base64.b64decode(value, validate=True)
+        return told.get("filename", b"").decode() or "file"
+    except ValueError:
+        raise Refused(HTTPStatus.BAD_REQUEST, "Upload-Metadata must be keys and values in base64.\n") from None
 
 
 def _checksum(header: str | None) -> Checksum | None:
@@ -296,7 +306,7 @@ def _checksum(header: str | None) -> Checksum | None:
     try:
         if algorithm in CHECKSUMS:
             return Checksum(algorithm, base64.b64decode(value, validate=True))
-    except binascii.Error:
+    except ValueError:
         pass
     raise Refused(HTTPStatus.BAD_REQUEST, f"Upload-Checksum must be one of {', '.join(CHECKSUMS)}, then base64.\n")
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,10 +59,10 @@ class Store:
     def _file(self, sha256: str) -> Path:
         return self._files / sha256[:2] / sha256
 
-    def digest(self, token: str) -> str:
-        """An upload's SHA-256, in hexadecimal."""
+    def digest(self, token: str) -> tuple[str, int]:
+        """An upload's SHA-256, in hexadecimal, and how long it is."""
         with self._upload(token).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
     def keep(self, token: str, sha256: str) -> None:
         """Give an upload its name. It keeps the old one, too, so that this can be done again, until it is dropped.
@@ -83,7 +84,7 @@ class Store:
 
     def keep_bytes(self, content: bytes, sha256: str) -> None:
         """The same for what was made here."""
-        token = f".{sha256}"
+        token = f".{secrets.token_hex(16)}"  # its own: what has two names would be emptied under both
         self._upload(token).write_bytes(content)
         self.keep(token, sha256)
         self.drop(token)
@@ -102,6 +103,27 @@ class Store:
     def remove(self, sha256: str) -> None:
         """Delete what has this SHA-256."""
         self._file(sha256).unlink(missing_ok=True)
+
+    def faults(self, held: Mapping[str, int | None]) -> Iterator[str]:
+        """What is wrong with what files hold, a line for each: by SHA-256, how long it is (None: who knows)."""
+        for sha256, size in sorted(held.items()):
+            try:
+                with self._file(sha256).open("rb") as file:
+                    found, length = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+            except OSError as error:
+                yield f"content {sha256}: {error.strerror}"
+                continue
+            if found != sha256:
+                yield f"content {sha256}: its SHA-256 is {found}"
+            elif length != (size or length):
+                yield f"content {sha256}: has {length} bytes, not {size}"
+
+    def strays(self, held: Container[str], tokens: Container[str]) -> Iterator[str]:
+        """What is there for no reason, a line for each: no file holds it, no upload is to go on."""
+        for digest in (one for folder in self.contents() for one in folder if one not in held):
+            yield f"content {digest}: no file holds it"
+        for token in (one for one in self.uploads() if one not in tokens):
+            yield f"upload {token}: is of no upload"
 
     def contents(self) -> Iterator[list[str]]:
         """The SHA-256 of everything that is there, folder by folder."""

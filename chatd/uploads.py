@@ -15,13 +15,13 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, ParamSpec, TypeVar
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 from chatd import filing, media
 from chatd.config import Files
 from chatd.context import Context, Placed
 from chatd.db.query import query
-from chatd.errors import Invalid, Phrase, TooLarge, Unavailable, WrongOffset
+from chatd.errors import Invalid, NotFound, Phrase, TooLarge, Unavailable, WrongOffset
 from chatd.store import Store
 from chatd.transactions import Transactions
 
@@ -32,6 +32,9 @@ T = TypeVar("T")
 
 CHECKSUMS = ("sha256", "sha1", "md5")
 """Algorithms that what is sent can be checked with."""
+
+SYNCED = 4 * 1024 * 1024
+"""What comes of an upload is brought to the disk after so many bytes: the database would have to wait for more."""
 
 KNOWN = query("/* uploads.known */ SELECT token FROM uploads WHERE token IN :tokens AND file_id IS NULL")
 EXPIRE = query("/* uploads.expire */ DELETE FROM uploads WHERE expires_at <= :now RETURNING token")
@@ -77,6 +80,8 @@ def _write(descriptor: int, piece: bytes, offset: int) -> None:
     rest = memoryview(piece)
     while rest:
         written = os.pwrite(descriptor, rest, offset)
+        if offset // SYNCED != (offset + written) // SYNCED:
+            os.fdatasync(descriptor)
         rest, offset = rest[written:], offset + written
 
 
@@ -101,7 +106,9 @@ class Uploads:
         self._deleting = asyncio.Lock()
         self._shrinking = asyncio.Lock()
         self._pins: Counter[str] = Counter()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._placing: Counter[str] = Counter()
+        self._unwanted: set[str] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._leftovers = store.uploads()
 
     # What is coming
@@ -118,6 +125,11 @@ class Uploads:
         Returns the new offset. What has come stays, whatever is raised: `WrongOffset`, `TooLarge` past `most` bytes,
         `Unavailable`, and what `pieces` raises; but with a `check` all of it counts, or `WrongChecksum` and nothing.
         """
+        return await self._undisturbed(self._receive(token, pieces, offset=offset, most=most, check=check))
+
+    async def _receive(
+        self, token: str, pieces: AsyncIterator[bytes], *, offset: int | None, most: int, check: Checksum | None
+    ) -> int:
         writing = await self._begin(token, offset)
         begun, checked, is_right = writing.offset, hashlib.new(check.algorithm) if check else None, False
         try:
@@ -148,18 +160,25 @@ class Uploads:
 
     async def _begin(self, token: str, offset: int | None) -> _Writing:
         async with self._beginning:
-            if (before := self._open.pop(token, None)) is not None:
-                await before.close()
+            await self._stop(token)
             received = await self.received(token)
-            if offset is not None and offset != received:
+            if self._placing[token] or offset not in (None, received):
                 raise WrongOffset(field="offset", offset=str(received))
             writing = self._open[token] = _Writing(await _on_disk(self.store.open, token), received)
             return writing
 
-    async def drop(self, token: str) -> None:
-        """Forget what has come of an upload."""
+    async def _stop(self, token: str) -> None:
+        """Whoever writes an upload does not go on with it."""
         if (writing := self._open.pop(token, None)) is not None:
-            await writing.close()
+            with _disk_errors():
+                await writing.close()
+
+    async def drop(self, token: str) -> None:
+        """Forget what has come of an upload; if a file is just being made of it, after that."""
+        if self._placing[token]:
+            self._unwanted.add(token)
+            return
+        await self._stop(token)
         await _on_disk(self.store.drop, token)
 
     # What has come
@@ -167,32 +186,49 @@ class Uploads:
     async def place(self, token: str) -> Placed:
         """Have what has come of an upload on the disk under its SHA-256, and look what it is.
 
-        It is pinned until `release` is called. Raises `Invalid` for a picture that is too large, `Unavailable`.
+        It is pinned until `release` is called, and nobody writes it. Raises `Invalid` for a picture that is too large,
+        `Unavailable`.
         """
-        await (await self._begin(token, None)).close()
-        del self._open[token]
+        return await self._undisturbed(self._place(token))
+
+    async def _place(self, token: str) -> Placed:
+        pinned: list[str] = []
+        async with self._beginning:
+            self._placing[token] += 1
+            try:
+                await self._stop(token)
+            except Unavailable:
+                self._placed(token, pinned, is_kept=False)
+                raise
+        try:
+            return await self._place_pinned(token, pinned)
+        except BaseException:
+            self._placed(token, pinned, is_kept=False)
+            raise
+
+    async def _place_pinned(self, token: str, pinned: list[str]) -> Placed:
         found = await _on_disk(self._look, token)
         if (found.width or 0) * (found.height or 0) > self._config.pixels:
             raise Invalid(field="upload", expected=_pixels(self._config.pixels))
         async with self._shrinking:  # a large picture takes hundreds of megabytes while it is decoded
             small = await _on_disk(self._small, token, found)
-        sha256 = await _on_disk(self.store.digest, token)
-        await self._pin(sha256)
+        sha256, size = await _on_disk(self.store.digest, token)
+        await self._pin(sha256, pinned)
         await _on_disk(self.store.keep, token, sha256)
         thumbnail = None
         if small is not None:
             thumbnail = hashlib.sha256(small).hexdigest()
-            await self._pin(thumbnail)
+            await self._pin(thumbnail, pinned)
             await _on_disk(self.store.keep_bytes, small, thumbnail)
-        size = await self.received(token)
         return Placed(sha256, size, found.type, found.width, found.height, found.duration_ms, thumbnail)
 
-    async def _pin(self, digest: str) -> None:
+    async def _pin(self, digest: str, pinned: list[str]) -> None:
         async with self._deleting:
             self._pins[digest] += 1
+            pinned.append(digest)
 
     def _look(self, token: str) -> media.Media:
-        with self.store.path(token).open("rb") as file:
+        with os.fdopen(self.store.open(token), "rb") as file:  # which makes it, where it is of no bytes
             return media.inspect(file)
 
     def _small(self, token: str, found: media.Media) -> bytes | None:
@@ -204,24 +240,47 @@ class Uploads:
     def release(self, token: str, placed: Placed, *, is_kept: bool) -> None:
         """There is a row for it now (`is_kept`), or there will be none."""
         digests = [one for one in (placed.sha256, placed.thumbnail) if one is not None]
-        for digest in digests:
-            self._pins[digest] -= 1
+        self._placed(token, digests, is_kept=is_kept)
+
+    def _placed(self, token: str, pinned: Sequence[str], *, is_kept: bool) -> None:
+        self._pins.subtract(pinned)
         self._pins += Counter()  # forgets those that are at zero
+        self.discard(pinned)
         if is_kept:
-            self._spawn(_on_disk(self.store.drop, token))
+            self._unwanted.add(token)
+        if token in self._unwanted and self._placing[token] == 1:
+            self._spawn(self._forget(token))
         else:
-            self.discard(digests)
+            self._may_be_written(token)
+
+    async def _forget(self, token: str) -> None:
+        """What is a file now has two names: nobody may write to it by this one, to the last."""
+        try:
+            await _on_disk(self.store.drop, token)
+        finally:
+            self._unwanted.discard(token)
+            self._may_be_written(token)
+
+    def _may_be_written(self, token: str) -> None:
+        self._placing[token] -= 1
+        self._placing += Counter()
 
     async def open(self, sha256: str) -> BinaryIO:
-        """What has this SHA-256, to be read and closed. Raises `Unavailable`."""
-        return await _on_disk(self.store.read, sha256)
+        """What has this SHA-256, to be read and closed. Raises `NotFound` if it was just deleted, `Unavailable`."""
+        return await _on_disk(self._opened, sha256)
+
+    def _opened(self, sha256: str) -> BinaryIO:
+        try:
+            return self.store.read(sha256)
+        except FileNotFoundError:
+            raise NotFound(field="file_id") from None
 
     async def read(self, sha256: str, offset: int, count: int) -> bytes:
-        """A piece of what has this SHA-256. Raises `Unavailable`."""
+        """A piece of what has this SHA-256. Raises what `open` does."""
         return await _on_disk(self._read, sha256, offset, count)
 
     def _read(self, sha256: str, offset: int, count: int) -> bytes:
-        with self.store.read(sha256) as file:
+        with self._opened(sha256) as file:
             return os.pread(file.fileno(), count, offset)
 
     # What nothing holds any more
@@ -240,20 +299,32 @@ class Uploads:
         """Forget uploads that were given up, and files that nothing has named for long."""
         for token in await self._transactions.in_writer(_expire):
             await self.drop(token)
-        while await self._transactions.in_writer(filing.forget_stale):
-            pass
+        while digests := await self._transactions.in_writer(filing.forget_stale):
+            self.discard(digests)
+        there = await _on_disk(self.store.uploads)  # a piece may have come when its upload was just given up
+        await self._drop_unknown([token for token in there if not token.startswith(".")])
+
+    async def _drop_unknown(self, tokens: Sequence[str]) -> None:
+        """An upload has its row before it has a file: these were there before it is asked which have one."""
+        for token in set(tokens) - await self._transactions.on_reader(_known, tokens):
+            await self.drop(token)
 
     async def sweep(self) -> None:
         """Delete what was in the folder for no reason when the daemon started: the one before ended too soon for it."""
         leftovers, self._leftovers = self._leftovers, []
-        known = await self._transactions.on_reader(_known, leftovers)
-        for token in set(leftovers) - known:
-            await self.drop(token)
+        await self._drop_unknown(leftovers)
         for digests in await _on_disk(lambda: list(self.store.contents())):
             held = await self._transactions.on_reader(filing.held, digests)
             await self._discard(digest for digest in digests if digest not in held)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    async def _undisturbed(self, work: Coroutine[Any, Any, T]) -> T:
+        """What the work returns. It goes on without who asked for it: what a thread writes to must stay open."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)

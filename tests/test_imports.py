@@ -30,6 +30,8 @@ PURE = {
     "chatd.limits",
     "chatd.hub",
     "chatd.follower",
+    "chatd.links",
+    "chatd.ranges",
     "chatd.db.query",
     "chatd.words",
 }

@@ -51,23 +51,28 @@ def _steps() -> list[tuple[str, str, list[dict[str, Any]]]]:
 
 
 async def test_the_session_with_curl_works(process: Process) -> None:
-    section = README[README.index("## With curl") : README.index("## Running it")]
+    section = README[README.index("## With curl") : README.index("## Files")]
     script = "".join(line[4:] + "\n" for line in section.splitlines() if line.startswith("    "))
     shell = await asyncio.create_subprocess_exec(
         *("bash", "-euo", "pipefail", "-c", script.replace(":8080", f":{process.port}")),
+        cwd=process.folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await asyncio.wait_for(shell.communicate(), PATIENCE)
-    *replies, health = output.decode().splitlines()
+    *replies, file_id, health = output.decode().splitlines()
     assert (shell.returncode, health) == (0, "ok"), output
+    assert int(file_id) > 1  # that of the upload that went on
     told = [orjson.loads(reply) for reply in replies]
     assert all(reply["success"] for reply in told), told
     assert [reply["op"] for reply in told] == re.findall(r"^    as \$\w+ (\w+)", section, re.MULTILINE)
     by_op = {reply["op"]: reply["data"] for reply in told}
     assert by_op["friends"]["friends"][0]["username"] == "dan"
     assert by_op["history"]["messages"][-1]["content"] == "Hello dan!"
-    assert by_op["search"]["messages"][0]["id"] == by_op["send"]["message_id"]
+    (first, _) = [reply["data"] for reply in told if reply["op"] == "send"]
+    assert by_op["search"]["messages"][0]["id"] == first["message_id"]
+    (content,) = (process.data / "files").glob("*/*")  # of both files
+    assert content.stat().st_size == 1_000_000
 
 
 async def test_the_token_that_a_site_makes_lets_its_user_in(tmp_path: Path) -> None:

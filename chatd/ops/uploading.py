@@ -36,7 +36,7 @@ UploadToken = Annotated[str, Text(1, 64)]
 Offset = Annotated[int, Whole(0, MAX_ID)]
 
 _HOUR = 3_600_000
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def _plain(name: str) -> str:
@@ -134,11 +134,12 @@ async def _upload(ctx: Context, token: str) -> Row:
 class UploadPiece:
     """Some more bytes of an upload of mine, in base64 (RFC 4648). A binary frame means this, without the base64.
 
-    Without `offset` it goes where the upload is.
+    Without `offset` it goes where the upload is; without `upload` it is of the one that this connection has begun last,
+    or has gone on with.
     """
 
-    upload: UploadToken
     content: Annotated[str, Text(1, 1 << 24)]
+    upload: UploadToken | None = None
     offset: Offset | None = None
 
 
@@ -147,12 +148,15 @@ async def _append(outside: Outside, request: UploadPiece) -> Upload:
         piece = base64.b64decode(request.content, validate=True)
     except ValueError:
         raise Invalid(field="content", expected=Phrase("must be base64", "必须是 base64")) from None
-    row = await outside.read(_upload, request.upload)
+    token = outside.upload if request.upload is None else request.upload
+    if token is None:
+        raise NotFound(field="upload")
+    row = await outside.read(_upload, token)
     if row["file_id"] is not None:
         raise NotFound(field="upload")
     most = outside.config.files.max_bytes if row["size"] is None else row["size"]
-    offset = await outside.intake.append(request.upload, piece, offset=request.offset, most=most)
-    return Upload(request.upload, offset, row["size"], rfc3339(row["expires_at"]))
+    offset = await outside.intake.append(token, piece, offset=request.offset, most=most)
+    return Upload(token, offset, row["size"], rfc3339(row["expires_at"]))
 
 
 @op(
