@@ -42,9 +42,10 @@ CREATE INDEX users_leaving ON users (id) WHERE leaving_at IS NOT NULL AND erased
 CREATE INDEX users_by_avatar ON users (avatar_file_id) WHERE avatar_file_id IS NOT NULL;
 
 -- What people have uploaded. The bytes lie in the data folder under their SHA-256 (hexadecimal), once for all files that
--- hold the same (chatd/store.py); so does the thumbnail of a picture.
+-- hold the same (chatd/store.py); so does the thumbnail of a picture. Ids are not given twice: a signed link outlives its
+-- file for a while, and must not lead to another.
 CREATE TABLE files (
-    id            INTEGER PRIMARY KEY,
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
     user_id       INTEGER NOT NULL REFERENCES users (id),
     name          TEXT NOT NULL,
     type          TEXT NOT NULL,                   -- the media type, from the content
@@ -54,7 +55,7 @@ CREATE TABLE files (
     duration_ms   INTEGER,
     sha256        TEXT NOT NULL,
     thumbnail     TEXT,
-    unnamed_since INTEGER,                         -- since then nothing names it: no message, no avatar
+    unnamed_since INTEGER,                         -- since then nothing names it: no message, no avatar, no moment
     created_at    INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX files_by_user ON files (user_id, id);
@@ -298,6 +299,47 @@ CREATE TABLE friend_requests (
 CREATE INDEX friend_requests_received ON friend_requests (to_id, id);
 CREATE INDEX friend_requests_sent ON friend_requests (from_id, id);
 
+-- What people show of their days. Ids are not given twice: what was deleted is still named in logs.
+CREATE TABLE moments (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id    INTEGER NOT NULL REFERENCES users (id),
+    content    TEXT NOT NULL,
+    location   TEXT,                                -- a geo URI (RFC 5870)
+    visibility TEXT NOT NULL CHECK (visibility IN ('all', 'friends', 'private')),
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX moments_by_user ON moments (user_id, id);
+CREATE INDEX moments_for_friends ON moments (user_id, id) WHERE visibility <> 'private';
+CREATE INDEX moments_for_all ON moments (user_id, id) WHERE visibility = 'all';
+
+CREATE TABLE moment_images (
+    moment_id INTEGER NOT NULL REFERENCES moments (id),
+    position  INTEGER NOT NULL,                     -- 1, 2, 3 …
+    file_id   INTEGER NOT NULL REFERENCES files (id),
+    PRIMARY KEY (moment_id, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX moment_images_by_file ON moment_images (file_id);
+
+CREATE TABLE moment_likes (
+    moment_id INTEGER NOT NULL REFERENCES moments (id),
+    user_id   INTEGER NOT NULL REFERENCES users (id),
+    liked_at  INTEGER,                              -- null: taken back; given again, it is no news to the author
+    PRIMARY KEY (moment_id, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX moment_likes_by_user ON moment_likes (user_id);
+
+CREATE TABLE moment_comments (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    moment_id  INTEGER NOT NULL REFERENCES moments (id),
+    user_id    INTEGER NOT NULL REFERENCES users (id),
+    content    TEXT NOT NULL,
+    reply_to   INTEGER REFERENCES moment_comments (id) ON DELETE SET NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX moment_comments_by_moment ON moment_comments (moment_id, id);
+CREATE INDEX moment_comments_by_user ON moment_comments (user_id);
+CREATE INDEX moment_comments_by_reply ON moment_comments (reply_to) WHERE reply_to IS NOT NULL;
+
 -- Who sees which message, and with which text: the one place that says so. Not what came before the first stay or
 -- between two, not what one has deleted for oneself; after the last stay neither new messages nor new texts of old ones.
 -- SQLite leaves out a LEFT JOIN that nothing is asked of.
@@ -319,6 +361,41 @@ WHERE NOT EXISTS (SELECT 1 FROM absences a WHERE a.conversation_id = e.conversat
                                            AND a.from_seq <= e.seq AND a.until_seq >= e.seq)
   AND NOT EXISTS (SELECT 1 FROM deletions d WHERE d.conversation_id = e.conversation_id AND d.seq = e.seq
                                             AND d.user_id = m.user_id);
+
+-- Who sees which moment: the one place that says so. What is for friends ends with the friendship, and a block, which ends
+-- it too, goes both ways. (CROSS JOIN: SQLite takes the tables in this order.)
+CREATE VIEW visible_moments AS
+SELECT v.id AS viewer_id, m.id, m.user_id, m.content, m.location, m.visibility, m.created_at
+FROM users v
+CROSS JOIN moments m
+WHERE m.user_id = v.id
+   OR (m.visibility = 'friends' AND EXISTS (SELECT 1 FROM friends f WHERE f.user_id = m.user_id AND f.friend_id = v.id))
+   OR (m.visibility = 'all'
+       AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = m.user_id AND b.blocked_id = v.id)
+       AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = v.id AND b.blocked_id = m.user_id));
+
+-- Who sees whose likes and comments: of those who see the moment themselves one's own, one's friends' and the author's;
+-- the author everybody's. The two differ in what they are about alone.
+CREATE VIEW visible_likes AS
+SELECT v.viewer_id, v.user_id AS author_id, l.moment_id, l.user_id, l.liked_at
+FROM visible_moments v
+CROSS JOIN moment_likes l
+WHERE l.moment_id = v.id AND l.liked_at IS NOT NULL AND (
+    l.user_id IN (v.viewer_id, v.user_id)
+    OR ((v.viewer_id = v.user_id
+         OR EXISTS (SELECT 1 FROM friends f WHERE f.user_id = v.viewer_id AND f.friend_id = l.user_id))
+        AND EXISTS (SELECT 1 FROM visible_moments w WHERE w.viewer_id = l.user_id AND w.id = l.moment_id))
+);
+CREATE VIEW visible_comments AS
+SELECT v.viewer_id, v.user_id AS author_id, c.id, c.moment_id, c.user_id, c.content, c.reply_to, c.created_at
+FROM visible_moments v
+CROSS JOIN moment_comments c
+WHERE c.moment_id = v.id AND (
+    c.user_id IN (v.viewer_id, v.user_id)
+    OR ((v.viewer_id = v.user_id
+         OR EXISTS (SELECT 1 FROM friends f WHERE f.user_id = v.viewer_id AND f.friend_id = c.user_id))
+        AND EXISTS (SELECT 1 FROM visible_moments w WHERE w.viewer_id = c.user_id AND w.id = c.moment_id))
+);
 
 -- The full-text index: of each message the tokens of its text, and one for its conversation (chatd/fulltext.py).
 CREATE VIRTUAL TABLE search USING fts5 (tokens, content='', tokenize='ascii', detail=none, columnsize=0);

@@ -45,13 +45,18 @@ async def content_of(ctx: Context, kind: Kind, content: str) -> str:
     if not content and kind not in filing.KINDS:
         raise Invalid(field="content", expected=_SOMETHING)
     if kind == "location":
-        place = _GEO.fullmatch(content)
-        if place is None or not (abs(float(place[1])) <= 90 and abs(float(place[2])) <= 180):
-            raise Invalid(field="content", expected=_GEO_EXPECTED)
+        must_be_place(content, field="content")
     elif kind == "card":
         user = await access.find_user(ctx, name=content, user_id=None, field="content")
         return str(user["username"])
     return content
+
+
+def must_be_place(uri: str, *, field: str) -> None:
+    """Raise `Invalid` for what is no geo URI, with or without the name of the place after it."""
+    place = _GEO.fullmatch(uri)
+    if place is None or not (abs(float(place[1])) <= 90 and abs(float(place[2])) <= 180):
+        raise Invalid(field=field, expected=_GEO_EXPECTED)
 
 
 async def extras_of(

@@ -130,6 +130,11 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True)
+class Moments:
+    max_comments: Count = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
     host: str = ""
     port: Annotated[int, Whole(1, 65535)] = 587
@@ -176,6 +181,7 @@ class Config:
     presence: Presence = field(default_factory=Presence)
     search: Search = field(default_factory=Search)
     files: Files = field(default_factory=Files)
+    moments: Moments = field(default_factory=Moments)
     mail: Mail = field(default_factory=Mail)
     rates: Rates = field(default_factory=Rates)
     metrics: Metrics = field(default_factory=Metrics)

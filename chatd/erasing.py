@@ -77,6 +77,13 @@ REACTIONS_BY = query(
 )
 UNPIN = query("/* erasing.unpin */ DELETE FROM pins WHERE conversation_id = :conversation_id AND seq = :seq")
 REACHED = query("/* erasing.reached */ UPDATE users SET erased_upto = :upto WHERE id = :me")
+MOMENTS = query("/* erasing.moments */ SELECT id FROM moments WHERE user_id = :me LIMIT :few")
+END_MOMENTS = (
+    query("/* erasing.moment_images */ DELETE FROM moment_images WHERE moment_id IN :ids"),
+    query("/* erasing.moment_likes */ DELETE FROM moment_likes WHERE moment_id IN :ids"),
+    query("/* erasing.moment_comments */ DELETE FROM moment_comments WHERE moment_id IN :ids"),
+    query("/* erasing.moment */ DELETE FROM moments WHERE id IN :ids"),
+)
 HAND_ON = query(
     """/* erasing.hand_on */
     UPDATE files SET user_id = (
@@ -117,6 +124,8 @@ UPLOADS = query("/* erasing.uploads */ DELETE FROM uploads WHERE user_id = :me R
 REST = (
     query("/* erasing.friend_requests */ DELETE FROM friend_requests WHERE from_id = :me OR to_id = :me"),
     query("/* erasing.blocks */ DELETE FROM blocks WHERE user_id = :me OR blocked_id = :me"),
+    query("/* erasing.likes */ DELETE FROM moment_likes WHERE user_id = :me"),
+    query("/* erasing.comments */ DELETE FROM moment_comments WHERE user_id = :me"),
     query("/* erasing.join_requests */ DELETE FROM join_requests WHERE user_id = :me"),
     query("/* erasing.deletions */ DELETE FROM deletions WHERE user_id = :me"),
     query("/* erasing.group_links */ DELETE FROM group_links WHERE user_id = :me"),
@@ -183,7 +192,7 @@ class Eraser:
         if user is None:
             return False, ctx
         ctx = dataclasses.replace(ctx, identity=Identity(user["id"], user["username"], session_id=0))
-        for part in (_friends, _groups, _tell, _entries, _files, _own_log, self._answers):
+        for part in (_friends, _groups, _tell, _entries, _moments, _files, _own_log, self._answers):
             if await part(ctx, user):
                 return True, ctx
         self._tokens += [row["token"] for row in await ctx.db.all(UPLOADS, me=user["id"])]
@@ -272,6 +281,13 @@ async def _entries(ctx: Context, user: Row) -> bool:
             await ctx.db.run(REWRITE, id=entry["id"], data=data)
     await ctx.db.run(REACHED, me=user["id"], upto=min(upto, newest["id"]))
     return True
+
+
+async def _moments(ctx: Context, user: Row) -> bool:
+    moments = [row["id"] for row in await ctx.db.all(MOMENTS, me=user["id"], few=FEW)]
+    for statement in END_MOMENTS if moments else ():
+        await ctx.db.run(statement, ids=moments)
+    return bool(moments)
 
 
 async def _files(ctx: Context, user: Row) -> bool:

@@ -295,6 +295,26 @@ class JoinRequest:
     state: Literal["pending", "closed"]
 
 
+@event("moment")
+@record
+class Moment:
+    """Something happened to a moment: ask `moment_get`, `moment_comments` for what there is. Stands in `self` logs.
+
+    I hear what I do myself, on any device; who likes or comments on what I posted, or replies to a comment of mine, if
+    I may see it; and when such a comment is deleted. Of who likes again what was liked once I do not hear.
+    """
+
+    action: Literal["posted", "deleted", "liked", "unliked", "commented", "comment_deleted"]
+    moment_id: int
+    by_user_id: int
+    by_username: str
+    comment_id: int | None = None
+
+
+ERASING = ("deleted", "comment_deleted")
+"""Where a moment's `action` is one of these, something was erased."""
+
+
 @event("profile")
 @record
 class Profile:

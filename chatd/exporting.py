@@ -44,6 +44,7 @@ SOURCES = (
     Source("friend_requests", "requests", {"before_request_id": "request_id"}, {"box": "received"}),
     Source("friend_requests", "requests", {"before_request_id": "request_id"}, {"box": "sent"}),
     Source("blocks", "users", {"after_username": "username"}),
+    Source("moments_of", "moments", {"before_moment_id": "moment_id"}),
     Source("groups", "groups", {"after_conversation_id": "conversation_id"}),
 )
 CONVERSATIONS = Source(

@@ -28,6 +28,9 @@ VISIBLE = query(
                      AND r.seq = a.seq)
         OR EXISTS (SELECT 1 FROM users u WHERE u.avatar_file_id = f.id)
         OR EXISTS (SELECT 1 FROM groups g WHERE g.avatar_file_id = f.id)
+        OR EXISTS (SELECT 1 FROM moment_images i
+                   CROSS JOIN visible_moments v
+                   WHERE i.file_id = f.id AND v.viewer_id = :me AND v.id = i.moment_id)
     )
     """
 )
@@ -55,6 +58,7 @@ UNNAMED = query(
       AND NOT EXISTS (SELECT 1 FROM attachments a WHERE a.file_id = files.id)
       AND NOT EXISTS (SELECT 1 FROM users u WHERE u.avatar_file_id = files.id)
       AND NOT EXISTS (SELECT 1 FROM groups g WHERE g.avatar_file_id = files.id)
+      AND NOT EXISTS (SELECT 1 FROM moment_images i WHERE i.file_id = files.id)
     """
 )
 FORGET = query(
@@ -74,7 +78,8 @@ HELD = query(
 
 
 async def visible(ctx: Context, file_id: int, *, field: str) -> Row:
-    """A file that the asker may see: who uploaded it, who may read a message with it, anybody where it is an avatar.
+    """A file that the asker may see: who uploaded it, who may read a message or see a moment with it, anybody
+    where it is an avatar.
 
     Raises `NotFound`.
     """

@@ -34,7 +34,7 @@ def publish(hub: Hub, ctx: Context, asker: Listener | None) -> None:
             hub.leave(emitted.conversation_id, emitted.leave)
         if kind in PARTING:
             hub.partings += 1
-        hub.erased |= kind is events.Recall
+        hub.erased |= kind is events.Recall or (kind is events.Moment and emitted.data.action in events.ERASING)
         hub.said |= emitted.seq is not None
 
 

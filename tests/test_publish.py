@@ -329,6 +329,7 @@ EXAMPLES: dict[type[Any], Any] = {
     events.Conversation: events.Conversation(GROUP, "group", None, None, "Climbing", 1),
     events.ConversationSettings: events.ConversationSettings(GROUP, silent=True, pinned=False),
     events.JoinRequest: events.JoinRequest(GROUP, "Climbing", BOB, "bob", "", "pending"),
+    events.Moment: events.Moment("posted", 7, ADA, "ada"),
     events.Profile: events.Profile(("nickname",)),
     events.Session: events.Session("opened", 1, None),
     events.Receipt: events.Receipt(BOB, 1, 1),
@@ -345,6 +346,30 @@ def test_a_parting_is_counted_and_nothing_else(hub: Hub, data: Any) -> None:
     ctx.emit(data, conversation_id=GROUP, seq=1, to=(ADA,))
     publish(hub, ctx, None)
     assert hub.partings == (type(data) in {events.Block, events.Friend, events.Member, events.Group})
+
+
+def moment(action: Any) -> events.Moment:
+    return events.Moment(action, 7, ADA, "ada")
+
+
+@pytest.mark.parametrize(
+    ("data", "erases"),
+    [
+        (EXAMPLES[events.Recall], True),
+        (moment("deleted"), True),
+        (moment("comment_deleted"), True),
+        (moment("posted"), False),
+        (moment("liked"), False),
+        (moment("unliked"), False),
+        (moment("commented"), False),
+        (reaction(), False),
+    ],
+)
+def test_what_was_erased_is_to_leave_the_disk(hub: Hub, data: Any, erases: bool) -> None:
+    ctx = by(ADA)
+    ctx.emit(data, conversation_id=GROUP, seq=1, to=(ADA,))
+    publish(hub, ctx, None)
+    assert hub.erased == erases
 
 
 def test_every_parting_is_counted_whether_or_not_somebody_hears_it(hub: Hub) -> None:

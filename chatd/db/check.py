@@ -203,6 +203,34 @@ RULES = (
         ),
     ),
     Rule(
+        "a moment has something in it, and its images are its author's, numbered 1, 2, 3 …",
+        query(
+            """/* check.moments */
+            SELECT m.id FROM moments m
+            LEFT JOIN moment_images i ON i.moment_id = m.id
+            LEFT JOIN files f ON f.id = i.file_id AND f.user_id = m.user_id AND f.unnamed_since IS NULL
+            GROUP BY m.id, m.content, m.location
+            HAVING (m.content = '' AND m.location IS NULL AND COUNT(i.position) = 0)
+                OR COUNT(f.id) <> COUNT(i.position) OR COALESCE(MIN(i.position), 1) < 1
+                OR COALESCE(MAX(i.position), 0) <> COUNT(i.position)
+            """
+        ),
+    ),
+    Rule(
+        "a reply is to an earlier comment on the same moment, and nobody else answers what is private",
+        query(
+            """/* check.moment_answers */
+            SELECT c.moment_id AS id FROM moment_comments c JOIN moment_comments p ON p.id = c.reply_to
+            WHERE p.moment_id <> c.moment_id OR p.id >= c.id
+            UNION ALL
+            SELECT m.id FROM moments m
+            JOIN (SELECT moment_id, user_id FROM moment_likes
+                  UNION ALL SELECT moment_id, user_id FROM moment_comments) a ON a.moment_id = m.id
+            WHERE m.visibility = 'private' AND a.user_id <> m.user_id
+            """
+        ),
+    ),
+    Rule(
         "every user has a log, but who leaves",
         query(
             """/* check.self_logs */

@@ -1,6 +1,6 @@
 """One module per feature. Importing this package registers every op.
 
-The catalogue goes on: moments, calls and administration will each be one more module in this list.
+The catalogue goes on: calls and administration will each be one more module in this list.
 """
 
 from chatd.ops import (
@@ -20,6 +20,8 @@ from chatd.ops import (
     leaving,
     message_changes,
     messages,
+    moment_answers,
+    moments,
     presence,
     profiles,
     receipts,
@@ -46,6 +48,8 @@ __all__ = [
     "leaving",
     "message_changes",
     "messages",
+    "moment_answers",
+    "moments",
     "presence",
     "profiles",
     "receipts",

@@ -17,7 +17,7 @@ from tests.bench import plot, report
 from tests.bench.bench import Bench
 from tests.bench.figures import Broken, Figure
 from tests.bench.process import Cores
-from tests.bench.scenarios import cold, crowd, indexing, presence, reading, searching, talking
+from tests.bench.scenarios import cold, crowd, indexing, moments, presence, reading, searching, talking
 from tests.bench.sizes import FULL, QUICK
 
 SCENARIOS: dict[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
@@ -29,6 +29,7 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "history": reading.measure_history,
     "mixed": talking.measure_mixed,
     "growth": talking.measure_growth,
+    "moments": moments.measure_moments,
     "search": searching.measure_search,
     "indexing": indexing.measure_indexing,
     "idle": crowd.measure_idle,

@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -35,6 +36,17 @@ _TOGETHER = 200
 """How many are added to a group at a time."""
 _STEP = 10_000
 """How many entries are indexed at a time: many more than by a daemon, which lets others write in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A moment: whose, for whom, with how many images, who likes it, and who says something to it, in order."""
+
+    author: str
+    visibility: str
+    images: int
+    likers: Sequence[str]
+    commenters: Sequence[str]
 
 
 class Seed:
@@ -189,6 +201,36 @@ class Seed:
                 (SELECT last_seq, last_seq FROM conversations c WHERE c.id = members.conversation_id)
             """
         )
+
+    def posts(self, posts: Iterable[Post]) -> None:
+        """Write moments, in this order. They get the ids 1, 2, 3 … Once for each database."""
+        pictures: dict[str, int] = {}
+        for moment_id, post in enumerate(posts, 1):
+            author = self._users[post.author]
+            self._connection.execute(
+                "INSERT INTO moments (id, user_id, content, visibility, created_at) VALUES (?, ?, ?, ?, ?)",
+                (moment_id, author, _TEXT, post.visibility, self._then),
+            )
+            if post.images and post.author not in pictures:
+                (pictures[post.author],) = self._connection.execute(
+                    """
+                    INSERT INTO files (user_id, name, type, size, width, height, sha256, created_at)
+                    VALUES (?, 'seen.jpg', 'image/jpeg', 1, 640, 480, ?, ?) RETURNING id
+                    """,
+                    (author, f"{author:064x}", self._then),
+                ).fetchone()
+            self._connection.executemany(
+                "INSERT INTO moment_images (moment_id, position, file_id) VALUES (?, ?, ?)",
+                [(moment_id, position, pictures[post.author]) for position in range(1, post.images + 1)],
+            )
+            self._connection.executemany(
+                "INSERT INTO moment_likes (moment_id, user_id, liked_at) VALUES (?, ?, ?)",
+                [(moment_id, self._users[name], self._then) for name in post.likers],
+            )
+            self._connection.executemany(
+                "INSERT INTO moment_comments (moment_id, user_id, content, created_at) VALUES (?, ?, ?, ?)",
+                [(moment_id, self._users[name], _TEXT, self._then) for name in post.commenters],
+            )
 
     def index(self) -> None:
         """Have the full-text index know everything, as a daemon does after a while."""

@@ -35,6 +35,10 @@ class Sizes:
     search_conversations: int
     """Those of the people who are in the most of them; others are in a tenth of it."""
     search_rounds: int
+    moments: int
+    moments_friends: int
+    """Of who reads, an even number of at least twelve."""
+    moments_requests: int
     cold_starts: int
     presence_users: int
     presence_friends: int
@@ -68,6 +72,9 @@ FULL = Sizes(
     search_messages=1_000_000,
     search_conversations=2_000,
     search_rounds=15,
+    moments=100_000,
+    moments_friends=1_000,
+    moments_requests=300,
     cold_starts=5,
     presence_users=5_000,
     presence_friends=50,
@@ -98,6 +105,9 @@ QUICK = Sizes(
     search_messages=100_000,
     search_conversations=500,
     search_rounds=5,
+    moments=20_000,
+    moments_friends=1_000,
+    moments_requests=50,
     cold_starts=3,
     presence_users=1_000,
     presence_friends=20,
@@ -128,6 +138,9 @@ TINY = Sizes(
     search_messages=300,
     search_conversations=20,
     search_rounds=1,
+    moments=300,
+    moments_friends=12,
+    moments_requests=2,
     cold_starts=1,
     presence_users=10,
     presence_friends=4,

@@ -27,7 +27,7 @@ from tests.bench.searches import Sought
 from tests.bench.seed import NAME, seeding
 from tests.bench.sizes import TINY
 
-QUICK_ONES = ("pairs", "light", "fanout", "auth", "search", "indexing", "presence")
+QUICK_ONES = ("pairs", "light", "fanout", "auth", "moments", "search", "indexing", "presence")
 
 
 @pytest.fixture

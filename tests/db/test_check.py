@@ -15,13 +15,17 @@ from chatd.db.check import RULES, violations
 from chatd.db.sqlite import SqliteTransaction, drive
 from tests.support import Person, befriend, config_for, index_all, running
 
+DOT = "R0lGODlhAQABAIAAAP8AAP///yH5BAAAAAAALAAAAAABAAEAAAICRAEAOw=="
+"""A picture of one pixel: a GIF, in base64."""
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def written(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
     """The database of a daemon that people have used: 1 ada and 2 bob are friends, 3 mallory is nobody's.
 
     Conversation 6 is a group of ada's, in which bob has been twice. In 2 are bob's notes: of four the first is edited,
-    marked and pinned, the second deleted, the third recalled, and then came one that replies to the first.
+    marked and pinned, the second deleted, the third recalled, and then came one that replies to the first. Ada has
+    posted moments: 1 with two images, answered by bob and by her, 2 for all, 3 for nobody.
     """
     folder = tmp_path_factory.mktemp("written")
     async with running(config_for(folder)) as url:
@@ -50,6 +54,15 @@ async def written(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pat
         await bob.data("react", message_id=said[2], emoji="👎")
         await bob.data("recall", message_id=said[2])
         await bob.data("send", to_user="bob", content="see above", reply_to=said[0])
+        upload = (await ada.data("upload_begin", name="dot.gif"))["upload"]
+        await ada.data("upload_piece", upload=upload, content=DOT)
+        image = (await ada.data("upload_end", upload=upload))["file_id"]
+        await ada.data("moment_post", content="the lake", images=[image, image])
+        await ada.data("moment_post", location="geo:48.2010,16.3695", visibility="all")
+        await ada.data("moment_post", content="Dear diary", visibility="private")
+        await bob.data("moment_like", moment_id=1)
+        first = (await bob.data("moment_comment", moment_id=1, content="nice"))["comment_id"]
+        await ada.data("moment_comment", moment_id=1, content="is it not?", reply_to=first)
         for person in (ada, bob, mallory):
             await person.close()
     with contextlib.closing(sqlite3.connect(folder / "chatd.db", isolation_level=None)) as connection:
@@ -91,6 +104,9 @@ def test_there_is_something_to_be_wrong_with(database: sqlite3.Connection) -> No
         "reactions",
         "pins",
         "deletions",
+        "moment_images",
+        "moment_likes",
+        "moment_comments",
     ):
         assert database.execute(f"SELECT * FROM {table}").fetchone() is not None, table
     assert direct(database) == 4  # after the three logs of their own
@@ -200,6 +216,20 @@ CORRUPTIONS = [
     ("check.roles", "who is in it keeps its title", "UPDATE members SET title = 'x' WHERE until_seq IS NULL", 6),
     ("check.roles", "who left it does not", "UPDATE members SET title = NULL", 6),
     ("check.roles", "nobody knows when", "UPDATE members SET left_at = NULL", 6),
+    ("check.moments", "it is empty", "UPDATE moments SET location = NULL WHERE id = 2", 2),
+    ("check.moments", "an image is lost", "DELETE FROM moment_images WHERE position = 1", 1),
+    ("check.moments", "images begin at 0", "UPDATE moment_images SET position = 0 WHERE position = 2", 1),
+    ("check.moments", "somebody else's image", "UPDATE files SET user_id = 2", 1),
+    ("check.moments", "its image will be forgotten", "UPDATE files SET unnamed_since = 1", 1),
+    ("check.moment_answers", "a reply to itself", "UPDATE moment_comments SET reply_to = id WHERE user_id = 1", 1),
+    ("check.moment_answers", "it is elsewhere", "UPDATE moment_comments SET moment_id = 2 WHERE user_id = 1", 2),
+    ("check.moment_answers", "a secret is liked", "UPDATE moment_likes SET moment_id = 3", 3),
+    (
+        "check.moment_answers",
+        "somebody speaks of a secret",
+        "UPDATE moment_comments SET moment_id = 3 WHERE user_id = 2",
+        3,
+    ),
     ("check.self_logs", "a log is lost", "DELETE FROM conversations WHERE id = 3", 3),
     (
         "check.self_logs",

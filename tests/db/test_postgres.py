@@ -29,6 +29,7 @@ from chatd import (
     fulltext,
     invites,
     log,
+    moment_views,
     names,
     recognition,
     relations,
@@ -55,6 +56,8 @@ from chatd.ops import (
     group_members,
     groups,
     leaving,
+    moment_answers,
+    moments,
     profiles,
     receipts,
     search,
@@ -473,7 +476,7 @@ async def _group(ada: Context, bob: Context, chen: Context) -> None:
     await group_joining.group_links(ada, group_joining.GroupLinks(group), place)
     await ada.db.run(group_joining.FORGET, conversation_id=group, now=ada.now + 2000)
     await _messages(group, ada, bob, chen)
-    await _files(group, ada, bob)
+    await _files(group, ada, bob, chen)
     for ctx in (ada, bob, chen):
         at = await access.membership(ctx, group)
         await conversations.conversation_set(ctx, conversations.ConversationSet(group, silent=True), at)
@@ -490,11 +493,11 @@ async def _group(ada: Context, bob: Context, chen: Context) -> None:
     await _retries(ada.db, ada.user_id)
 
 
-async def _files(group: int, ada: Context, bob: Context) -> None:
+async def _files(group: int, ada: Context, bob: Context, chen: Context) -> None:
     """What is uploaded, named by a message, recalled, and left over."""
     picture = Placed("ab" * 32, 9, "image/png", 3, 4, None, "cd" * 32)
     made = []
-    for name in ("sun.png", "moon.png", "given up"):
+    for name in ("sun.png", "moon.png", "star.png", "given up"):
         assert (await ada.db.one(uploading.COUNT, me=ada.user_id, now=ada.now)) is not None
         begun = {"token": name, "name": name, "size": 9, "expires_at": ada.now + 1000}
         await ada.db.run(uploading.BEGIN, me=ada.user_id, **begun)
@@ -518,11 +521,50 @@ async def _files(group: int, ada: Context, bob: Context) -> None:
     )
     assert ada.discarded == ["ab" * 32, "cd" * 32]
     assert await filing.held(ada, ada.discarded) == set(ada.discarded)  # by the moon
+    await _moments(ada, bob, chen, made[2].file_id)
+    assert await filing.by_id(ada, made[2].file_id) is None
     ada.now += 25 * 3_600_000
     assert sorted(await filing.forget_stale(ada)) == ["ab" * 32, "cd" * 32]
     assert await filing.forget_stale(ada) == []
     assert await filing.held(ada, ada.discarded) == set()
     assert await uploads._expire(ada) == []  # they went with their files
+
+
+async def _moments(ada: Context, bob: Context, chen: Context, star: int) -> None:
+    """Ada posts; bob is her friend, chen blocked by her. All look at everything, at first and at the end."""
+    posts = (
+        moments.MomentPost("the lake", images=(star, star), visibility="all"),
+        moments.MomentPost(location="geo:48.2010,16.3695 a place"),
+        moments.MomentPost("Dear diary", visibility="private"),
+    )
+    lake, place, diary = [(await moments.moment_post(ada, post)).moment_id for post in posts]
+    theirs = (await moments.moment_post(chen, moments.MomentPost("mine", visibility="all"))).moment_id
+    for on in (True, True, False, True):
+        await moment_answers.moment_like(bob, moment_answers.MomentLike(lake, on))
+    await moment_answers.moment_like(ada, moment_answers.MomentLike(lake))
+    first = await moment_answers.moment_comment(bob, moment_answers.MomentComment(lake, "nice"))
+    second = await moment_answers.moment_comment(ada, moment_answers.MomentComment(lake, "is it not", first.comment_id))
+    await moment_answers.moment_comment(bob, moment_answers.MomentComment(lake, "it is", second.comment_id))
+    await moment_answers.moment_comment(bob, moment_answers.MomentComment(theirs, "hi"))
+    for is_over in (False, True):
+        if is_over:
+            await moment_answers.moment_comment_delete(bob, moment_answers.MomentCommentDelete(first.comment_id))
+            await moments.moment_delete(ada, moments.MomentDelete(diary))
+        for ctx in (ada, bob, chen):
+            for before in (None, place):
+                await moments.moments(ctx, moments.Moments(before, 1))
+                await moments.moments_of(ctx, moments.MomentsOf(user="ada", before_moment_id=before))
+            for moment_id in (lake, place, diary):
+                with contextlib.suppress(NotFound):
+                    await moments.moment_get(ctx, moments.MomentGet(moment_id))
+                    await moment_answers.moment_comments(ctx, moment_answers.MomentComments(moment_id, limit=2))
+                    await moment_answers.moment_likes(ctx, moment_answers.MomentLikes(moment_id))
+            with contextlib.suppress(NotFound):
+                await files.file_get(ctx, files.FileGet(star))
+            at = {"me": ctx.user_id, "moment_id": lake}
+            await ctx.db.one(moment_views.LIKES_OF_MINE, most=1, **at)
+            await ctx.db.one(moment_views.LIKES_BY_KNOWN, others=[ctx.user_id, ada.user_id], **at)
+    await moments.moment_delete(ada, moments.MomentDelete(lake))
 
 
 async def _goodbye(ctx: Context) -> None:

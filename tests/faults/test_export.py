@@ -61,20 +61,23 @@ async def test_everything_of_mine_and_nothing_else(process: Process, web: Web) -
     await bob.data("send", to_user="ada", content="an answer")
     await eve.data("send", to_user="bob", content="not for ada")
     await ada.data("block", user="eve")
+    await ada.data("moment_post", content="Dear diary", visibility="private")
+    await bob.data("moment_post", content="not ada's")
 
     web.say("GET", (await ada.data("account_export"))["url"])
     answered = await whole(web)
     assert (answered.status, answered.headers["content-type"]) == (200, ["application/zip"])
     lines, archive = opened(answered)
-    assert {"profile", "sessions", "friends", "friend_requests", "blocks", "conversations", "history"} == {
-        line["from"] for line in lines
-    }
+    assert {
+        *("profile", "sessions", "friends", "friend_requests", "blocks", "moments_of", "conversations", "history")
+    } == {line["from"] for line in lines}
     by_op = Counter(line["from"] for line in lines)
     assert by_op["history"] == 452
     assert by_op["friends"] == by_op["blocks"] == by_op["profile"] == 1
     messages = [line["content"] for line in lines if line["from"] == "history"]
     assert messages[1:] == [*(f"message {number}" for number in range(450)), "an answer"]
     assert [line["settings"]["email"] for line in lines if line["from"] == "profile"] == ["ada@chat.test"]
+    assert [line["content"] for line in lines if line["from"] == "moments_of"] == ["Dear diary"]
     assert archive.namelist() == ["account.jsonl", f"files/{file_id}-notes.txt"]
     assert archive.read(f"files/{file_id}-notes.txt") == b"my notes " * 100_000
 

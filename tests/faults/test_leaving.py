@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import sqlite3
 from typing import Any
@@ -14,6 +15,9 @@ from tests.support import PASSWORD, PATIENCE, Person, Process, Web, befriend
 
 WORDS = ("quetzalcoatl", "Zaphod", "zaphod@chat.test", "+44 20 7946 0123", "towelbearer", "b-side-of-the-moon")
 """What zaphod has said, in one way or another."""
+
+DOT = "R0lGODlhAQABAIAAAP8AAP///yH5BAAAAAAALAAAAAABAAEAAAICRAEAOw=="
+"""A picture of one pixel: a GIF, in base64."""
 
 DIRECT, GROUP = 4, 5
 """Conversations."""
@@ -64,6 +68,16 @@ async def lives(process: Process) -> tuple[Person, str]:
     await upload(web, zaphod.token, "unsent.txt", b"b-side-of-the-moon " * 9000)
     begun = await zaphod.data("upload_begin", name="quetzalcoatl.bin")
     await zaphod.data("upload_piece", upload=begun["upload"], content="Yi1zaWRlLW9mLXRoZS1tb29u")
+    dot = await upload(web, zaphod.token, "quetzalcoatl.gif", base64.b64decode(DOT))
+    await zaphod.data("moment_post", content="quetzalcoatl at the lake", images=[dot])
+    at_his = {"moment_id": (await zaphod.data("moment_post", content="quetzalcoatl"))["moment_id"]}
+    first = (await zaphod.data("moment_comment", content="mine is quetzalcoatl", **at_his))["comment_id"]
+    await ada.data("moment_comment", content="is it?", reply_to=first, **at_his)
+    await ada.data("moment_like", **at_his)
+    at_hers = {"moment_id": (await ada.data("moment_post", content="hello"))["moment_id"]}
+    await zaphod.data("moment_like", **at_hers)
+    first = (await zaphod.data("moment_comment", content="hers is not quetzalcoatl", **at_hers))["comment_id"]
+    await ada.data("moment_comment", content="no", reply_to=first, **at_hers)
     await eve.close()
     await zaphod.close()
     return ada, zaphod.token

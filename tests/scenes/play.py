@@ -6,6 +6,7 @@
     ada< reply success seq=1                 the next frame: a reply (success or an error's code), or an event
     bob< message seq=1 content="hi"          fields are looked for in data, then in the frame; dots go deeper
     bob< reply success request_id=$r         a variable is set where it is first seen, and compared or used after
+    ada> moment_post images=[$p,$q]          in lists, too
     eve< nothing                             a heartbeat's reply comes, and nothing before it
     eve< ...                                 whatever has come by now is let pass
     -- crash                                 SIGKILL; the daemon starts again on the same data
@@ -36,6 +37,7 @@ from tests.witness import Witness
 
 _LINE = re.compile(r"([\w.]+)([<>]) *(.*)")
 _WORD = re.compile(r'(?:[^\s"]|"(?:[^"\\]|\\.)*")+')
+_VARIABLE = re.compile(r"\$\w+")
 _MISSING = object()
 
 
@@ -171,6 +173,8 @@ class Play:
     def _value(self, text: str) -> Any:
         if text.startswith("$"):
             return self._tokens[text[7:]] if text.startswith("$token_") else self._variables[text[1:]]
+        if text.startswith("["):
+            text = _VARIABLE.sub(lambda match: orjson.dumps(self._value(match.group(0))).decode(), text)
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
