@@ -271,7 +271,7 @@ def test_what_the_schema_says_is_what_the_daemon_does(tmp_path: Path, background
         await ada.socket.send(orjson.dumps(request).decode())
         reply = await ada.reply()
         holds(known, request, reply)
-        if reply["success"] and request["type"] in ("logout", "session_revoke"):
+        if reply["success"] and request["type"] in ("logout", "session_revoke", "account_delete"):
             await ada.close()
             askers[:] = [await Witness.named(url, f"ada{next(people)}")]
 

@@ -174,7 +174,7 @@ async def test_the_settings_are_checked_before_the_start(process: Process) -> No
     assert "metrics.token = ''\n" in output
     file.write_text("[metrics]\ntoken = '0123456789abcdef'")
     status, output = await process.command("check-config", "--config", str(file))
-    assert (status, "metrics.token = (a secret)\n" in output, "0123456789abcdef" in output) == (0, True, False)
+    assert (status, "metrics.token = '…'\n" in output, "0123456789abcdef" in output) == (0, True, False)
 
 
 async def test_closed_signup_leaves_only_the_administrator(tmp_path: Path) -> None:

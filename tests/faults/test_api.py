@@ -467,7 +467,8 @@ async def test_every_op_is_answered(url: str, web: Web, caplog: pytest.LogCaptur
     ada, bob = await Person.named(url, "ada"), await Person.named(url, "bob")
     await befriend(ada, bob, username="bob")
     seen: set[int] = set()
-    for name, op in REGISTRY.items():
+    others = {name: op for name, op in REGISTRY.items() if name != "account_delete"}  # which has its own tests
+    for name, op in others.items():
         for asks in (op.example, {}, {**op.example, "x": 1}, {**op.example, "client_id": name}):
             for token in (None, (await web.data("login", username="ada", password=PASSWORD))["token"]):
                 told = {} if token is None else {"authorization": f"Bearer {token}"}
