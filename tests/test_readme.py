@@ -60,9 +60,10 @@ async def test_the_session_with_curl_works(process: Process) -> None:
         stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await asyncio.wait_for(shell.communicate(), PATIENCE)
-    *replies, file_id, health = output.decode().splitlines()
+    *replies, file_id, sends, health = output.decode().splitlines()
     assert (shell.returncode, health) == (0, "ok"), output
     assert int(file_id) > 1  # that of the upload that went on
+    assert sends == 'chatd_ops_total{op="send",outcome="ok"} 2.0'
     told = [orjson.loads(reply) for reply in replies]
     assert all(reply["success"] for reply in told), told
     assert [reply["op"] for reply in told] == re.findall(r"^    as \$\w+ (\w+)", section, re.MULTILINE)

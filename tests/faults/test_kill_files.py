@@ -1,4 +1,5 @@
-"""The daemon is killed while files are uploaded, sent and recalled: what is there is whole, nothing is left over."""
+"""The daemon is killed while files are uploaded, sent and recalled, posted as moments and deleted again: what is there
+is whole, nothing is left over."""
 
 from __future__ import annotations
 
@@ -33,6 +34,9 @@ class Sender:
         self._seed = seed
         self.sent: dict[int, str | None] = {}
         """The SHA-256 of what a message holds that was acknowledged; None of one that was recalled."""
+        self.posted: dict[int, tuple[str, int]] = {}
+        """Of each moment that was acknowledged, and not deleted, the SHA-256 of its picture and how often it has been
+        commented on."""
         self.stopping = False
 
     async def run(self) -> None:
@@ -49,6 +53,24 @@ class Sender:
                 message_id = self._dice.choice([one for one, digest in self.sent.items() if digest is not None])
                 await self._again(partial(_asked, op="recall", fields={"message_id": message_id}))
                 self.sent[message_id] = None
+            if number % 4 == 0:
+                await self._show(number, content)
+
+    async def _show(self, number: int, picture: bytes) -> None:
+        """Post a picture, comment on it, and every other time delete a moment."""
+        file_id = await self._again(partial(self._upload, content=picture))
+        once = f"{self._seed} {number}"
+        fields: dict[str, Any] = {"content": once, "images": [file_id], "client_id": f"post {once}"}
+        moment_id = (await self._again(partial(_asked, op="moment_post", fields=fields)))["moment_id"]
+        self.posted[moment_id] = (hashlib.sha256(picture).hexdigest(), 0)
+        fields = {"moment_id": moment_id, "content": "look", "client_id": f"comment {once}"}
+        await self._again(partial(_asked, op="moment_comment", fields=fields))
+        self.posted[moment_id] = (self.posted[moment_id][0], 1)
+        if number % 8:
+            gone = self._dice.choice(list(self.posted))
+            fields = {"moment_id": gone, "client_id": f"delete {once}"}
+            await self._again(partial(_asked, op="moment_delete", fields=fields))
+            del self.posted[gone]
 
     def _content(self, number: int) -> bytes:
         if number % 4 == 0:
@@ -133,6 +155,14 @@ async def test_files_are_whole_and_nothing_is_left_over(process: Process) -> Non
                 assert (answered.status, len(answered.body)) == (200, message["file"]["size"])
                 seen[message["id"]] = hashlib.sha256(answered.body).hexdigest()
     assert seen == sent
+    shown: dict[int, tuple[str, int]] = {}
+    asks: dict[str, Any] = {"user": "ada", "limit": 200}
+    while (page := await ada.data("moments_of", **asks))["moments"]:
+        for moment in page["moments"]:
+            asks["before_moment_id"] = moment["moment_id"]
+            answered = await user.fetch(moment["images"][0]["file_id"])
+            shown[moment["moment_id"]] = (hashlib.sha256(answered.body).hexdigest(), moment["comment_count"])
+    assert shown == {moment_id: kept for sender in senders for moment_id, kept in sender.posted.items()}
     assert await process.kill(15) == 0
     status, output = await process.command("check")
     assert status == 0, output
