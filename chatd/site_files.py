@@ -192,6 +192,8 @@ class FileSite:
 
     async def _get(self, request: Request, file_id: int, *, is_thumbnail: bool) -> Response:
         row = await self._file(request, file_id)
+        if is_thumbnail and not row["type"].startswith("image/"):
+            raise Refused(HTTPStatus.NOT_FOUND, "There is no thumbnail of it.\n")
         sha256 = (row["thumbnail"] if is_thumbnail else None) or row["sha256"]  # without a thumbnail, the picture
         etag, modified = f'"{sha256}"', row["created_at"] // 1000
         headers = [

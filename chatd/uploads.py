@@ -175,11 +175,12 @@ class Uploads:
 
     async def drop(self, token: str) -> None:
         """Forget what has come of an upload; if a file is just being made of it, after that."""
-        if self._placing[token]:
-            self._unwanted.add(token)
-            return
-        await self._stop(token)
-        await _on_disk(self.store.drop, token)
+        async with self._beginning:
+            if self._placing[token]:
+                self._unwanted.add(token)
+                return
+            await self._stop(token)
+            await _on_disk(self.store.drop, token)
 
     # What has come
 
@@ -187,13 +188,15 @@ class Uploads:
         """Have what has come of an upload on the disk under its SHA-256, and look what it is.
 
         It is pinned until `release` is called, and nobody writes it. Raises `Invalid` for a picture that is too large,
-        `Unavailable`.
+        `NotFound` for what is being forgotten, `Unavailable`.
         """
         return await self._undisturbed(self._place(token))
 
     async def _place(self, token: str) -> Placed:
         pinned: list[str] = []
         async with self._beginning:
+            if token in self._unwanted:
+                raise NotFound(field="upload")
             self._placing[token] += 1
             try:
                 await self._stop(token)

@@ -25,6 +25,7 @@ from chatd.db import migrations
 from chatd.db.sqlite import SqliteTransaction, drive
 from chatd.hub import Hub
 from chatd.session import NOBODY
+from chatd.store import Store
 from tests.bench.names import token_of
 
 NAME = "chatd.db"
@@ -52,8 +53,9 @@ class Post:
 class Seed:
     """A database being filled. Users get the ids 1, 2, 3 …, and their logs the same ids."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, store: Store) -> None:
         self._connection = connection
+        self._store = store
         self._now = time.time_ns() // 1_000_000
         self._then = self._now - AGO
         self._users: dict[str, int] = {}
@@ -212,12 +214,15 @@ class Seed:
                 (moment_id, author, _TEXT, post.visibility, self._then),
             )
             if post.images and post.author not in pictures:
+                picture = post.author.encode()
+                digest = hashlib.sha256(picture).hexdigest()
+                self._store.keep_bytes(picture, digest)
                 (pictures[post.author],) = self._connection.execute(
                     """
                     INSERT INTO files (user_id, name, type, size, width, height, sha256, created_at)
-                    VALUES (?, 'seen.jpg', 'image/jpeg', 1, 640, 480, ?, ?) RETURNING id
+                    VALUES (?, 'seen.jpg', 'image/jpeg', ?, 640, 480, ?, ?) RETURNING id
                     """,
-                    (author, f"{author:064x}", self._then),
+                    (author, len(picture), digest, self._then),
                 ).fetchone()
             self._connection.executemany(
                 "INSERT INTO moment_images (moment_id, position, file_id) VALUES (?, ?, ?)",
@@ -252,7 +257,7 @@ def seeding(folder: Path) -> Iterator[Seed]:
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("BEGIN")
-        seed = Seed(connection)
+        seed = Seed(connection, Store(folder))
         yield seed
         seed.index()
         connection.execute("COMMIT")
@@ -261,10 +266,9 @@ def seeding(folder: Path) -> Iterator[Seed]:
 
 
 def copied(source: Path, target: Path) -> Path:
-    """A copy of a seeded folder's database in another folder, which it returns: each run begins with the same."""
+    """A copy of a seeded folder in another one, which it returns: each run begins with the same."""
     shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    shutil.copyfile(source / NAME, target / NAME)
+    shutil.copytree(source, target)
     _to_disk(target / NAME)
     return target
 
