@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import logging
 import os
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,8 +34,11 @@ T = TypeVar("T")
 CHECKSUMS = ("sha256", "sha1", "md5")
 """Algorithms that what is sent can be checked with."""
 
-SYNCED = 4 * 1024 * 1024
-"""What comes of an upload is brought to the disk after so many bytes: the database would have to wait for more."""
+SYNCED = 256 * 1024
+"""What comes of an upload is brought to the disk after so many bytes: the database has to wait for them."""
+
+REST = 1.0
+"""Times what a piece took to write: so long its upload then leaves the disk to the database."""
 
 KNOWN = query("/* uploads.known */ SELECT token FROM uploads WHERE token IN :tokens AND file_id IS NULL")
 EXPIRE = query("/* uploads.expire */ DELETE FROM uploads WHERE expires_at <= :now RETURNING token")
@@ -65,8 +69,10 @@ class _Writing:
         async with self._lock:
             if not self._is_open:
                 raise WrongOffset(offset=str(self.offset))
+            begun = time.monotonic()
             await asyncio.to_thread(_write, self._descriptor, piece, self.offset)
             self.offset += len(piece)
+        await asyncio.sleep(REST * (time.monotonic() - begun))
 
     async def close(self, *, back_to: int | None = None) -> None:
         """What was written is on the disk, or it is taken back as far as this offset."""
