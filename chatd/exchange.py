@@ -103,6 +103,18 @@ class Request:
     body: Body
 
 
+def only(request: Request, *methods: str) -> None:
+    """Raise `Refused` for another method."""
+    if request.method not in methods:
+        raise not_allowed(*methods)
+
+
+def not_allowed(*methods: str) -> Refused:
+    """The answer to any method but these (RFC 9110, section 15.5.6)."""
+    why = f"{' or '.join(methods)} only.\n"
+    return Refused(HTTPStatus.METHOD_NOT_ALLOWED, why, headers=[("Allow", ", ".join(methods))])
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """`count` bytes of a file, from `offset` on. Whoever sends it closes the file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from hashlib import blake2b
@@ -16,7 +16,7 @@ from chatd.admission import Admission
 from chatd.api import Api, as_response, bearer
 from chatd.config import Server
 from chatd.errors import BadToken, TooLarge
-from chatd.exchange import Headers, Refused, Request, Response, TooLong
+from chatd.exchange import Headers, Refused, Request, Response, TooLong, only
 from chatd.metrics import TEXT, Metrics
 from chatd.site_files import FileSite
 from chatd.transactions import Transactions
@@ -95,11 +95,11 @@ class Site:
         if request.path == "/files" or request.path.startswith(("/files/", "/export/")):
             return await self._files.answer(request)
         if request.path == "/metrics" and self._metrics.may_read(request):
-            _only(request, "GET", "HEAD")
+            only(request, "GET", "HEAD")
             return Response(HTTPStatus.OK, await self._metrics.text(), TEXT)
         if request.path not in openapi.PAGES:
             raise Refused(HTTPStatus.NOT_FOUND, _NOTHING)
-        _only(request, "GET", "HEAD")
+        only(request, "GET", "HEAD")
         if request.path == "/":
             secure = request.headers.get("x-forwarded-proto") == "https"
             host = request.headers.get("host") or "127.0.0.1"
@@ -117,7 +117,7 @@ class Site:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer.\n") from error
 
     async def _op(self, request: Request) -> Response:
-        _only(request, "POST")
+        only(request, "POST")
         name = request.path.removeprefix("/api/")
         try:
             body = await request.body.read(self._limits.frame_bytes)
@@ -159,12 +159,3 @@ def _made(path: str) -> tuple[bytes, str]:
 
 async def _nothing(_ctx: object) -> None:
     """That a reader answers is all that is asked."""
-
-
-def _only(request: Request, *methods: str) -> None:
-    """Raise `Refused` for another method."""
-    if request.method not in methods:
-        allowed: Sequence[str] = methods
-        raise Refused(
-            HTTPStatus.METHOD_NOT_ALLOWED, f"{' or '.join(allowed)} only.\n", headers=[("Allow", ", ".join(allowed))]
-        )

@@ -23,7 +23,7 @@ from chatd.api import Api, as_response, failure
 from chatd.config import Files
 from chatd.context import Row
 from chatd.errors import ChatError, NotFound, WrongOffset
-from chatd.exchange import Body, Cut, Refused, Request, Response, Stretch
+from chatd.exchange import Body, Cut, Refused, Request, Response, Stretch, not_allowed, only
 from chatd.exporting import Exporter
 from chatd.links import Links
 from chatd.ranges import stretch_of, unmet
@@ -69,17 +69,17 @@ class FileSite:
     async def _answer(self, request: Request) -> Response:
         parts = request.path.split("/")[2:]
         if request.path.startswith("/export/"):
-            _only(request, "GET", "HEAD")
+            only(request, "GET", "HEAD")
             return await self._export(request)
         if not parts:
             if request.method == "OPTIONS":
                 return self._options()
-            _only(request, "POST")
+            only(request, "POST")
             return await (self._create(request) if "tus-resumable" in request.headers else self._post(request))
         if len(parts) == 2 and parts[0] == "uploads":
             return await self._upload(request, parts[1])
         if parts[0].isascii() and parts[0].isdigit() and len(parts[0]) < 16 and parts[1:] in ([], ["thumbnail"]):
-            _only(request, "GET", "HEAD")
+            only(request, "GET", "HEAD")
             return await self._get(request, int(parts[0]), is_thumbnail=len(parts) == 2)
         raise Refused(HTTPStatus.NOT_FOUND, "There is nothing here.\n")
 
@@ -146,7 +146,7 @@ class FileSite:
         if method == "POST":  # for those whose network knows no PATCH
             method = request.headers.get("x-http-method-override", method).upper()
         if method not in ("HEAD", "PATCH", "DELETE"):
-            raise _not_allowed("HEAD", "PATCH", "DELETE")
+            raise not_allowed("HEAD", "PATCH", "DELETE")
         _speaks_tus(request)
         if method == "DELETE":
             status, reply = await self._api.of(request, "upload_cancel", upload=token)
@@ -318,13 +318,3 @@ def _disposition(name: str, kind: str) -> str:
     how = "inline" if kind.startswith(SAFE_INLINE) else "attachment"
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in name)
     return f"{how}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
-
-
-def _only(request: Request, *methods: str) -> None:
-    if request.method not in methods:
-        raise _not_allowed(*methods)
-
-
-def _not_allowed(*methods: str) -> Refused:
-    allow = ", ".join(methods)
-    return Refused(HTTPStatus.METHOD_NOT_ALLOWED, f"{allow} only.\n", headers=[("Allow", allow)])
