@@ -111,7 +111,7 @@ END_LOG = (
 ANSWERS = query(
     """/* erasing.answers */
     SELECT client_id, user_id, CASE WHEN reply LIKE :named THEN reply END AS reply FROM requests
-    WHERE client_id >= :after ORDER BY client_id, user_id LIMIT :most
+    WHERE (client_id, user_id) > (:after, :after_id) ORDER BY client_id, user_id LIMIT :most
     """
 )
 FORGET_ANSWERS = query("/* erasing.forget_answers */ DELETE FROM requests WHERE user_id = :me AND client_id IN :ids")
@@ -150,6 +150,10 @@ _NAMED = (
 """The fields of events that say who somebody is: the id, and the name."""
 
 
+_FIRST = ("", 0)
+"""Before the first answer that is kept for a retry."""
+
+
 def renamed(data: Any, user_id: int, name: str) -> Any:
     """The JSON of an event in which this user has this name, and has noted nothing."""
     if isinstance(data, list):
@@ -172,13 +176,14 @@ class Eraser:
         self._transactions = transactions
         self._uploads = uploads
         self._publish = publish
-        self._answers_after = ""
+        self._answers_after = self._answers_next = _FIRST
         self._tokens: list[str] = []
 
     async def go_on(self, hub: Hub) -> None:
         """Do the next piece, and more while nobody else writes."""
         while hub.leaving:
             hub.leaving, ctx = await self._transactions.in_writer(self.step)
+            self._answers_after = self._answers_next  # only now it is sure that these are gone
             hub.erased |= hub.leaving
             self._publish(ctx, None)
             while self._tokens:
@@ -202,7 +207,8 @@ class Eraser:
         return True, ctx
 
     async def _answers(self, ctx: Context, user: Row) -> bool:
-        rows = await ctx.db.all(ANSWERS, after=self._answers_after, named=_named(user), most=ENTRIES)
+        after, after_id = self._answers_after
+        rows = await ctx.db.all(ANSWERS, after=after, after_id=after_id, named=_named(user), most=ENTRIES)
         for row in rows:
             if row["user_id"] != user["id"] and row["reply"] is not None:
                 reply = orjson.dumps(renamed(orjson.loads(row["reply"]), user["id"], _name(user))).decode()
@@ -210,8 +216,8 @@ class Eraser:
         mine = [row["client_id"] for row in rows if row["user_id"] == user["id"]]
         if mine:
             await ctx.db.run(FORGET_ANSWERS, me=user["id"], ids=mine)
-        is_last = len(rows) < ENTRIES or rows[-1]["client_id"] == self._answers_after
-        self._answers_after = "" if is_last else rows[-1]["client_id"]
+        is_last = len(rows) < ENTRIES
+        self._answers_next = _FIRST if is_last else (rows[-1]["client_id"], rows[-1]["user_id"])
         return not is_last
 
 

@@ -27,8 +27,9 @@ LOST = (ConnectionError, asyncio.IncompleteReadError, TimeoutError)
 class Sender:
     """Keeps uploading, in one request or in pieces, sending what is there, and recalling some of it."""
 
-    def __init__(self, process: Process, token: str, seed: int) -> None:
+    def __init__(self, process: Process, token: str, seed: int, up: asyncio.Event) -> None:
         self._process = process
+        self._up = up
         self._token = token
         self._dice = random.Random(seed)
         self._seed = seed
@@ -86,7 +87,7 @@ class Sender:
                     return await work(user)
                 finally:
                     await user.close()
-            await asyncio.wait([asyncio.create_task(asyncio.sleep(0.01))])
+            await self._up.wait()
 
     async def _upload(self, user: User, content: bytes) -> int:
         if self._dice.random() < 0.5:
@@ -102,7 +103,7 @@ class Sender:
             except LOST:
                 with contextlib.suppress(*LOST):
                     user = await User.of(self._process.url, self._token)
-                await asyncio.wait([asyncio.create_task(asyncio.sleep(0.01))])
+                await self._up.wait()
 
 
 async def _asked(user: User, *, op: str, fields: dict[str, Any]) -> Any:
@@ -123,7 +124,9 @@ async def test_files_are_whole_and_nothing_is_left_over(process: Process) -> Non
     process.settings += "\n[files]\nuploads_per_user = 10000\n"
     await process.crash()
     token = (await Person.named(process.url, "ada")).token
-    senders = [Sender(process, token, seed) for seed in range(3)]
+    up = asyncio.Event()
+    up.set()
+    senders = [Sender(process, token, seed, up) for seed in range(3)]
     sending = [asyncio.create_task(sender.run()) for sender in senders]
     for _ in range(2 * KILLS):
         before = sum(len(sender.sent) for sender in senders)
@@ -132,7 +135,9 @@ async def test_files_are_whole_and_nothing_is_left_over(process: Process) -> Non
             for task in done:
                 task.result()
         await asyncio.wait(sending, timeout=dice.uniform(0, 0.1))
+        up.clear()
         await process.crash()
+        up.set()
     for sender in senders:
         sender.stopping = True
     await asyncio.gather(*sending)

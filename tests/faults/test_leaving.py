@@ -6,12 +6,15 @@ import asyncio
 import base64
 import contextlib
 import sqlite3
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from chatd import erasing
 from chatd.erasing import renamed
-from tests.support import PASSWORD, PATIENCE, Person, Process, Web, befriend
+from tests.support import PASSWORD, PATIENCE, Person, Process, Web, befriend, config_for, running
 
 WORDS = ("quetzalcoatl", "Zaphod", "zaphod@chat.test", "+44 20 7946 0123", "towelbearer", "b-side-of-the-moon")
 """What zaphod has said, in one way or another."""
@@ -152,6 +155,27 @@ async def test_a_crash_in_the_middle_of_it_changes_nothing(process: Process) -> 
     assert left(process) == set()
     status, output = await process.command("check")
     assert status == 0, output
+
+
+@patch.object(erasing, "ENTRIES", 2)
+async def test_answers_go_however_many_people_use_the_same_client_id(tmp_path: Path) -> None:
+    async with running(config_for(tmp_path)) as url:
+        people = [await Person.named(url, f"user{number}") for number in range(6)]
+        for number, person in enumerate(people):
+            for client_id in ("1", f"x{number}"):
+                await person.data("send", to_user=f"user{number}", content="a note", client_id=client_id)
+        leaver = people[3]
+        await leaver.data("account_delete", password=PASSWORD)
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                await people[0].ask("heartbeat")
+                with contextlib.closing(sqlite3.connect(tmp_path / "chatd.db")) as connection:
+                    erased = connection.execute("SELECT id FROM users WHERE erased_at IS NOT NULL").fetchall()
+                    kept = connection.execute("SELECT user_id, client_id FROM requests ORDER BY user_id").fetchall()
+                if erased:
+                    break
+        assert erased == [(4,)]
+        assert kept == [(one, client_id) for one in (1, 2, 3, 5, 6) for client_id in ("1", f"x{one - 1}")]
 
 
 @pytest.mark.parametrize(
