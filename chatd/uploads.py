@@ -34,11 +34,11 @@ T = TypeVar("T")
 CHECKSUMS = ("sha256", "sha1", "md5")
 """Algorithms that what is sent can be checked with."""
 
-SYNCED = 256 * 1024
-"""What comes of an upload is brought to the disk after so many bytes: the database has to wait for them."""
+STEP = 128 * 1024
+"""Bytes of an upload that are brought to the disk at a time: the database's own write has to wait for them."""
 
 REST = 1.0
-"""Times what a piece took to write: so long its upload then leaves the disk to the database."""
+"""Times what a step took: so long its upload then leaves the disk to the database."""
 
 KNOWN = query("/* uploads.known */ SELECT token FROM uploads WHERE token IN :tokens AND file_id IS NULL")
 EXPIRE = query("/* uploads.expire */ DELETE FROM uploads WHERE expires_at <= :now RETURNING token")
@@ -66,13 +66,19 @@ class _Writing:
         self.offset = offset
 
     async def write(self, piece: bytes) -> None:
+        """Bring all of it to the disk, step by step."""
+        view = memoryview(piece)
+        for start in range(0, len(piece), STEP):
+            begun = time.monotonic()
+            await self._step(view[start : start + STEP])
+            await asyncio.sleep(REST * (time.monotonic() - begun))
+
+    async def _step(self, step: memoryview) -> None:
         async with self._lock:
             if not self._is_open:
                 raise WrongOffset(offset=str(self.offset))
-            begun = time.monotonic()
-            await asyncio.to_thread(_write, self._descriptor, piece, self.offset)
-            self.offset += len(piece)
-        await asyncio.sleep(REST * (time.monotonic() - begun))
+            await asyncio.to_thread(_write, self._descriptor, step, self.offset)
+            self.offset += len(step)
 
     async def close(self, *, back_to: int | None = None) -> None:
         """What was written is on the disk, or it is taken back as far as this offset."""
@@ -82,13 +88,11 @@ class _Writing:
                 await asyncio.to_thread(_close, self._descriptor, back_to)
 
 
-def _write(descriptor: int, piece: bytes, offset: int) -> None:
-    rest = memoryview(piece)
+def _write(descriptor: int, rest: memoryview, offset: int) -> None:
     while rest:
         written = os.pwrite(descriptor, rest, offset)
-        if offset // SYNCED != (offset + written) // SYNCED:
-            os.fdatasync(descriptor)
         rest, offset = rest[written:], offset + written
+    os.fdatasync(descriptor)
 
 
 def _close(descriptor: int, back_to: int | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import math
 import os
@@ -10,6 +11,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from statistics import median
 from typing import cast
 
 import orjson
@@ -33,8 +35,14 @@ PACE = 1 / 200
 @pytest.fixture(params=["asyncio", "uvloop"])
 async def roomy(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Process]:
     """A daemon that takes large files."""
+    async with _roomy(tmp_path, uvloop=request.param == "uvloop") as process:
+        yield process
+
+
+@contextlib.asynccontextmanager
+async def _roomy(folder: Path, *, uvloop: bool) -> AsyncIterator[Process]:
     settings = SETTINGS + "\n[files]\nmax_bytes = 1_000_000_000\nuser_bytes = 10_000_000_000\n"
-    process = Process(tmp_path, settings, uvloop=request.param == "uvloop")
+    process = Process(folder, settings, uvloop=uvloop)
     await process.start()
     yield process
     await process.end()
@@ -117,7 +125,7 @@ async def _light(one: Person, stop: asyncio.Event, *, at_least: int) -> list[flo
     took: list[float] = []
 
     async def hear() -> None:
-        while not (stop.is_set() and len(took) >= max(at_least, len(sent))):
+        while True:
             reply = await one.reply()
             took.append(time.perf_counter() - sent[reply["id"]])
 
@@ -128,12 +136,11 @@ async def _light(one: Person, stop: asyncio.Event, *, at_least: int) -> list[flo
         await one.say("send", id=number, to_user="bob", content=f"light {number}")
         number += 1
         await asyncio.wait([hearing], timeout=max(0.0, begin + number * PACE - loop.time()))
-    stop.set()
-    while len(took) < len(sent):
-        await asyncio.wait([hearing], timeout=0.01)
-        if hearing.done():
-            hearing.result()
-            break
+    while len(took) < len(sent) and not hearing.done():
+        await asyncio.wait([hearing], timeout=PACE)
+    hearing.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await hearing
     return sorted(took)
 
 
@@ -141,41 +148,72 @@ def _p99(took: list[float]) -> float:
     return took[math.ceil(len(took) * 0.99) - 1]
 
 
-@pytest.mark.skipif("CHATD_TUS" not in os.environ, reason="CHATD_TUS names no tus-js-client")
-async def test_a_tus_client_goes_on_through_three_cuts(roomy: Process, tmp_path: Path) -> None:
-    ada, bob = await Person.named(roomy.url, "ada"), await Person.named(roomy.url, "bob")
-    await befriend(ada, bob, username="bob")
-    digest = hashlib.sha256()
-    with (tmp_path / "large").open("wb") as file:
-        for number in range(TUS_MB):
-            file.write(block(number))
-            digest.update(block(number))
-    done = asyncio.Event()
-    done.set()
-    usual = await _light(ada, done, at_least=400)
-    done = asyncio.Event()
-    light = asyncio.create_task(_light(ada, done, at_least=100))
-    began = time.perf_counter()
+ROUNDS = 5 if "CHATD_TUS_MB" in os.environ else 1
+"""How often it is uploaded. What a disk and two cores do to a hundredth of all messages is another thing each time."""
+
+
+async def _tus(daemon: Process, token: str, path: Path) -> str:
+    """Upload a file through three cuts. Returns its id."""
     cuts = [str(TUS_MB * MEGABYTE * part // 4) for part in (1, 2, 3)]
     node = await asyncio.create_subprocess_exec(
-        *("nice", "-n", "19", "node"),  # it is at home on a machine of its own
+        *("chrt", "--idle", "0", "node"),  # it is at home on a machine of its own
         str(Path(__file__).with_name("tus.cjs")),
-        *(os.environ["CHATD_TUS"], str(roomy.port), ada.token, str(tmp_path / "large"), *cuts),
+        *(os.environ["CHATD_TUS"], str(daemon.port), token, str(path), *cuts),
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await asyncio.wait_for(node.communicate(), 20 + TUS_MB)
-    seconds = time.perf_counter() - began
-    done.set()
-    loaded = await light
     told = orjson.loads(output)
     assert told.get("error") is None, told
     assert told["cutsLeft"] == 0
     assert told["retries"] >= 3  # more where what was cut was still being written when it was asked how far it had come
-    user = await User.of(roomy.url, ada.token)
-    fetched = await user.fetch(told["fileId"], "HEAD")
-    assert fetched.headers["etag"] == [f'"{digest.hexdigest()}"']
-    assert fetched.headers["content-length"] == [str(TUS_MB * MEGABYTE)]
-    figures = [f"{1000 * _p99(took):.1f} ms p99 of {len(took)}" for took in (usual, loaded)]
-    print(f"{TUS_MB} MB in {seconds:.1f} s; light traffic: {figures[0]}, meanwhile {figures[1]}")
-    assert _p99(loaded) < max(2 * _p99(usual), 0.0 if "CHATD_TUS_MB" in os.environ else 0.5)
+    return str(told["fileId"])
+
+
+def _large(path: Path, around: int) -> str:
+    """Write what nobody has uploaded before, and have the disk done with it. Returns its SHA-256."""
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for number in range(around * TUS_MB, (around + 1) * TUS_MB):
+            file.write(block(number))
+            digest.update(block(number))
+        os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+@pytest.mark.skipif("CHATD_TUS" not in os.environ, reason="CHATD_TUS names no tus-js-client")
+async def test_a_tus_client_goes_on_through_three_cuts(roomy: Process, tmp_path: Path) -> None:
+    """And light traffic hardly sees it: not more than when the same goes to another daemon on the same machine.
+
+    That is what it is held against: two cores and a disk are shared with the client, whoever it uploads to.
+    """
+    ada, bob = await Person.named(roomy.url, "ada"), await Person.named(roomy.url, "bob")
+    await befriend(ada, bob, username="bob")
+
+    async def light(daemon: Process, token: str, path: Path) -> tuple[str, list[float]]:
+        done = asyncio.Event()
+        traffic = asyncio.create_task(_light(ada, done, at_least=100))
+        file_id = await _tus(daemon, token, path)
+        done.set()
+        return file_id, await traffic
+
+    p99s: dict[str, list[float]] = {"quiet": [], "beside": [], "meanwhile": []}
+    (tmp_path / "other").mkdir()
+    async with _roomy(tmp_path / "other", uvloop=False) as other:
+        eve = await Person.named(other.url, "eve")
+        for around in range(ROUNDS):
+            digest = _large(tmp_path / "large", around)
+            done = asyncio.Event()
+            done.set()
+            quiet = await _light(ada, done, at_least=800)
+            _, beside = await light(other, eve.token, tmp_path / "large")
+            file_id, meanwhile = await light(roomy, ada.token, tmp_path / "large")
+            fetched = await (await User.of(roomy.url, ada.token)).fetch(file_id, "HEAD")
+            assert fetched.headers["etag"] == [f'"{digest}"']
+            assert fetched.headers["content-length"] == [str(TUS_MB * MEGABYTE)]
+            for name, took in zip(p99s, (quiet, beside, meanwhile), strict=True):
+                p99s[name].append(_p99(took))
+    for name, seconds in p99s.items():
+        print(f"{TUS_MB} MB: light traffic's p99, ms, {name}: {[round(1000 * one, 1) for one in sorted(seconds)]}")
+    usual = max(median(p99s["quiet"]), median(p99s["beside"]))
+    assert median(p99s["meanwhile"]) < max(2 * usual, 0.0 if "CHATD_TUS_MB" in os.environ else 0.5)
     assert "Traceback" not in roomy.log
