@@ -177,11 +177,15 @@ class History:
 
 @record
 class Page:
-    """`more` says that there are more in the direction asked for."""
+    """`more` says that there are more in the direction asked for.
+
+    What the log's entries up to `last_seq` say is in it: an event above that is to be applied to it, one below is not.
+    """
 
     conversation_id: int
     messages: tuple[MessageInHistory, ...]
     more: bool
+    last_seq: int
 
 
 BEFORE = query(
@@ -246,7 +250,7 @@ async def history(ctx: Context, request: History, at: Membership) -> Page:
     )
     held, more = _page(rows, request.limit)
     messages = await _in_history(ctx, at, held if forward else held[::-1])
-    return Page(conversation_id=at.conversation_id, messages=messages, more=more)
+    return Page(conversation_id=at.conversation_id, messages=messages, more=more, last_seq=at.last_seq)
 
 
 async def _in_history(ctx: Context, at: Membership, rows: Sequence[Row]) -> tuple[MessageInHistory, ...]:
