@@ -169,8 +169,8 @@ def _announce(address: tuple[str, int]) -> None:
     host, port = address
     shown = f"[{host}]" if ":" in host else host
     print(f"chatd ready on http://{shown}:{port} pid={os.getpid()}")
-    print(f"    what this is:  http://{shown}:{port}/")
-    print(f"    sign up:       npx wscat -c ws://{shown}:{port}/ws")
+    print(f"    in a browser:  http://{shown}:{port}/")
+    print(f"    by hand:       npx wscat -c ws://{shown}:{port}/ws")
     print('                   {"type":"signup","username":"ada","password":"correct horse"}', flush=True)
 
 

@@ -189,11 +189,21 @@ _UNREADY = _response(
     "The database does not answer, or there are too many connections.", {"type": "string"}, media_type=_TEXT
 )
 
+
+def _front() -> Json:
+    """What the page is at: negotiated by Accept (RFC 9110, section 12.5.1)."""
+    what = "The web page, for who accepts text/html; for all others what this is, and how to try it."
+    unchanged = {"304": {"description": "The page is the version that If-None-Match names."}}
+    page = _page(what, name="front", schema={"type": "string"}, others=unchanged)
+    page["get"]["responses"]["200"]["content"]["text/html; charset=utf-8"] = {"schema": {"type": "string"}}
+    return page
+
+
 PAGES: dict[str, Json] = {
-    "/": _page("What this is, and how to try it.", name="front", schema={"type": "string"}),
+    "/": _front(),
     "/healthz": _page("Whether the daemon runs.", name="healthz", schema=_OK),
     "/readyz": _page("Whether the database answers.", name="readyz", schema=_OK, others={"503": _UNREADY}),
     "/protocol.json": _document("JSON Schema of every frame of the protocol.", name="protocol"),
     "/openapi.json": _document("This document.", name="openapi"),
 }
-"""What there is to be read by GET and HEAD, by its path: the site serves nothing else that way."""
+"""What there is to be read by GET and HEAD, by its path, beside the files of which the web page is made (shell.py)."""

@@ -29,6 +29,11 @@ def unmet(headers: Mapping[str, str], *, etag: str, modified: int) -> HTTPStatus
     return None
 
 
+def is_known(headers: Mapping[str, str], etag: str) -> bool:
+    """Whether the client says that it has this version, of what has no date (section 13.1.2)."""
+    return _lists(headers.get("if-none-match", ""), etag, weak=True)
+
+
 def stretch_of(headers: Mapping[str, str], *, size: int, etag: str, modified: int) -> tuple[int, int] | None:
     """The first byte and the number of bytes that are asked for; no bytes where there are none there.
 

@@ -1,4 +1,4 @@
-"""What is where on the port for who speaks HTTP: the front page, health and figures, the protocol as data, the ops."""
+"""What is where on the port for who speaks HTTP: the web page, health and figures, the protocol as data, the ops."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from http import HTTPStatus
 
 import orjson
 
-from chatd import openapi, protocol
+from chatd import openapi, protocol, shell
 from chatd.admission import Admission
 from chatd.api import Api, as_response, bearer
 from chatd.config import Server
 from chatd.errors import BadToken, TooLarge
 from chatd.exchange import Headers, Refused, Request, Response, TooLong, only
 from chatd.metrics import TEXT, Metrics
+from chatd.ranges import is_known
 from chatd.site_files import FileSite
 from chatd.transactions import Transactions
 
 PAGE = """This is chatd, a chat server. It speaks JSON over WebSocket at {scheme}://{host}/ws
+and shows a page to browsers at {web}://{host}/
 
 Try it:
 
@@ -97,13 +99,18 @@ class Site:
         if request.path == "/metrics" and self._metrics.may_read(request):
             only(request, "GET", "HEAD")
             return Response(HTTPStatus.OK, await self._metrics.text(), TEXT)
+        asset = await shell.find(request.path) if request.path != "/" or shell.wants_html(request) else None
+        return await self._page(request) if asset is None else shell.serve(request, asset)
+
+    async def _page(self, request: Request) -> Response:
         if request.path not in openapi.PAGES:
             raise Refused(HTTPStatus.NOT_FOUND, _NOTHING)
         only(request, "GET", "HEAD")
         if request.path == "/":
             secure = request.headers.get("x-forwarded-proto") == "https"
             host = request.headers.get("host") or "127.0.0.1"
-            return Response(HTTPStatus.OK, PAGE.format(scheme="wss" if secure else "ws", host=host).encode())
+            body = PAGE.format(web="https" if secure else "http", scheme="wss" if secure else "ws", host=host)
+            return Response(HTTPStatus.OK, body.encode(), headers=[("Vary", shell.FRONT_VARY)])
         if request.path in DOCUMENTS:
             return await _document(request)
         if request.path == "/readyz":
@@ -144,8 +151,7 @@ class Site:
 async def _document(request: Request) -> Response:
     body, etag = await asyncio.to_thread(_made, request.path)  # the first time it takes a while
     headers = [("ETag", etag), ("Cache-Control", "no-cache")]
-    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
-    if etag in known or known == ["*"]:  # RFC 9110, section 13.1.2
+    if is_known(request.headers, etag):
         return Response(HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(HTTPStatus.OK, body, JSON, headers)
 

@@ -98,7 +98,7 @@ async def test_an_unready_daemon_is_no_defect(web: Web, caplog: pytest.LogCaptur
 @pytest.mark.parametrize(
     "target",
     [
-        "/favicon.ico", "/index.html", "//", "/api", "/API/send", "/wss", "/ws/", "/healthz/", "/../", "/%2e", "*", "?",
+        "/robots.txt", "/index.html", "//", "/api", "/API/send", "/wss", "/ws/", "/healthz/", "/../", "/%2e", "*", "?",
         "x:443",
     ],
 )  # fmt: skip

@@ -1,0 +1,357 @@
+// What this user's conversations are, as the server told: every event of every log ends here.
+//
+// Emits `conversations` (the list), `conversation` (an id), `thread` (of a conversation: what became of its messages),
+// `people`, `friends`, `requests`, `typing`, `moment`, `sessions`, `profile`, `arrived` (a message that is news), `left`.
+
+import { Emitter } from './emitter.js'
+import * as entries from './entries.js'
+import { Thread } from './thread.js'
+
+const TYPING = 6000 // ms for which `typing` holds
+const CHANGES = { edit: entries.edited, recall: entries.recalled, reaction: entries.reacted, pin: entries.pinned }
+
+export class Model extends Emitter {
+  conversations = new Map()
+  people = new Map()
+  friends = new Set()
+  requests = [] // friend requests that wait for me
+  profile = null
+  #threads = new Map()
+  #typing = new Map() // conversation → user → when it is over
+  #since = null
+  #round = null
+  #epoch = null
+
+  constructor({ me, cache }) {
+    super()
+    this.me = me // { user_id, username }
+    this.cache = cache
+  }
+
+  // What was kept in this browser.
+  async restore() {
+    const [conversations, position, people] = await Promise.all([
+      this.cache.all('conversations'), this.cache.get('meta', 'position'), this.cache.get('meta', 'people'),
+    ])
+    for (const one of conversations) this.conversations.set(one.id, one)
+    this.#since = position?.since ?? null
+    this.#epoch = position?.epoch ?? null
+    for (const person of people?.people ?? []) this.people.set(person.user_id, { ...person, status: 'offline' })
+    this.friends = new Set(people?.friends ?? [])
+    this.profile = people?.profile ?? null
+    return conversations.length > 0
+  }
+
+  // Catching up
+
+  // The fields that say how far we are, for `auth` and `sync`.
+  position() {
+    const cursors = {}
+    for (const { id, cursor } of this.conversations.values()) cursors[id] = cursor
+    const position = { cursors }
+    if (this.#since !== null) Object.assign(position, { since: this.#since, epoch: this.#epoch })
+    return position
+  }
+
+  // Take a page of `sync`. Returns the fields to ask for the next one with, or null.
+  apply({ epoch, now, conversations, events, next }) {
+    this.#round ??= now
+    for (const head of conversations) this.#head(head)
+    for (const event of events) this.hear(event, { live: false })
+    for (const { conversation_id, cursor } of conversations) this.#follow(conversation_id, cursor)
+    if (next !== null) return { ...this.position(), after_conversation_id: next }
+    this.#since = this.#round
+    this.#round = null
+    this.#epoch = epoch
+    this.cache.put('meta', { since: this.#since, epoch }, 'position')
+    this.emit('conversations')
+    return null
+  }
+
+  #head(head) {
+    const { conversation_id: id, cursor, recovered, peer_id, peer_username, ...fields } = head
+    const known = this.conversations.get(id)
+    if (known === undefined || !recovered) {
+      if (known !== undefined) {
+        this.cache.removeAll(id)
+        this.#threads.get(id)?.reset()
+      }
+      const from = known === undefined && this.#since !== null ? 0 : cursor
+      const peer = peer_id === null ? null : { user_id: peer_id, username: peer_username, nickname: '', avatar_url: null }
+      this.conversations.set(id, {
+        id, avatar_url: null, member_count: null, silent: false, pinned: false, last_at: null, last_message: null,
+        peer, ...known, ...fields, cursor: from, low: from + 1,
+      })
+    } else {
+      Object.assign(known, fields)
+    }
+    this.#keep(id)
+  }
+
+  // Where only the head of a log was given, what is before it is asked for when it is looked at.
+  #follow(id, cursor) {
+    const conversation = this.conversations.get(id)
+    if (conversation.cursor >= cursor) return
+    Object.assign(conversation, { cursor, low: cursor + 1 })
+    this.#keep(id)
+  }
+
+  // An event. One that is not the next of its log is left to `sync`: returns false then.
+  hear(event, { live = true } = {}) {
+    if (event.seq === undefined || event.seq === null) {
+      this.#pass(event)
+      return true
+    }
+    const conversation = this.conversations.get(event.conversation_id)
+    if (conversation === undefined) return !live // one that we came into: `sync` tells of it
+    if (event.seq <= conversation.cursor) return true
+    if (live && event.seq > conversation.cursor + 1) return false
+    conversation.cursor = event.seq
+    conversation.last_seq = Math.max(conversation.last_seq, event.seq)
+    this.#enter(conversation, event, live)
+    this.#keep(conversation.id)
+    return true
+  }
+
+  #enter(conversation, event, live) {
+    const { event: kind, data } = event
+    if (kind === 'message') return this.#message(conversation, event, live)
+    if (CHANGES[kind]) return this.#changed(conversation, event)
+    switch (kind) {
+      case 'erasure':
+        return this.#erased(conversation, event)
+      case 'delete':
+        return this.#deleted(data)
+      case 'group':
+      case 'member':
+        return this.#group(conversation, event, live)
+      case 'conversation':
+        return this.#opened(data)
+      case 'conversation_settings':
+        return this.update(data.of_id, { silent: data.silent, pinned: data.pinned })
+      case 'friend':
+        return this.#friend(data)
+      case 'friend_request':
+        return this.emit('stale', 'requests')
+      case 'block':
+        return this.emit('stale', 'blocks')
+      case 'join_request':
+        return this.emit('stale', `group:${data.group_id}`)
+      case 'profile':
+        return this.emit('stale', 'profile')
+      case 'session':
+        return this.emit('sessions')
+      case 'moment':
+        return this.emit('moment', { ...data, live })
+    }
+  }
+
+  // Messages
+
+  #message(conversation, event, live) {
+    const message = entries.written(event)
+    const mine = message.from_user_id === this.me.user_id
+    this.thread(conversation.id).add(message)
+    if (!mine && message.recalled_at === null && live) conversation.unread_count += 1
+    if (mine) conversation.read_seq = Math.max(conversation.read_seq, message.seq)
+    conversation.last_message = message
+    conversation.last_at = message.created_at
+    this.#typing.get(conversation.id)?.delete(message.from_user_id)
+    this.emit('typing', conversation.id)
+    if (live && !mine) this.emit('arrived', { conversation, message })
+    this.emit('conversations')
+  }
+
+  #changed(conversation, event) {
+    const change = (message) => CHANGES[event.event](message, event, this.me.user_id)
+    this.thread(conversation.id).change(event.data.message_seq, change)
+    if (conversation.last_message?.seq === event.data.message_seq) {
+      conversation.last_message = change({ applied: 0, reactions: [], ...conversation.last_message }) ?? conversation.last_message
+      this.emit('conversations')
+    }
+  }
+
+  #erased(conversation, event) {
+    this.thread(conversation.id).changeAll((message) => entries.erased(message, event))
+    const person = this.people.get(event.data.user_id)
+    if (person) this.meet({ ...person, username: event.data.username, nickname: '', avatar_url: null })
+  }
+
+  #deleted({ of_id, message_seq }) {
+    this.thread(of_id).remove(message_seq)
+    const conversation = this.conversations.get(of_id)
+    if (conversation?.last_message?.seq === message_seq) this.emit('stale', 'conversations')
+  }
+
+  // An answer of `history` or the like: what the server has, as of `last_seq`.
+  received(conversationId, messages, lastSeq) {
+    return messages.map((message) => ({ ...message, applied: Math.max(lastSeq, message.seq) }))
+  }
+
+  thread(id) {
+    if (!this.#threads.has(id)) this.#threads.set(id, new Thread(this, id))
+    return this.#threads.get(id)
+  }
+
+  // Conversations
+
+  #opened({ opened_id }) {
+    if (!this.conversations.has(opened_id)) this.emit('stale', 'position')
+    this.emit('stale', 'conversations')
+  }
+
+  #group(conversation, event, live) {
+    const { data } = event
+    this.thread(conversation.id).add(entries.notice(event, live ? new Date().toISOString() : conversation.last_at))
+    if (event.event === 'group') {
+      if (data.title !== null) conversation.title = data.title
+      if (data.action === 'dissolved') conversation.has_left = true
+    } else {
+      const mine = data.users.some(({ user_id }) => user_id === this.me.user_id)
+      if (mine && ['left', 'removed'].includes(data.action)) conversation.has_left = true
+      if (mine && ['joined', 'added'].includes(data.action)) conversation.has_left = false
+      if (mine && data.role) conversation.role = data.role
+      if (data.action === 'role' && data.role === 'owner' && data.by_user_id === this.me.user_id) conversation.role = 'admin'
+    }
+    this.emit('stale', `group:${conversation.id}`)
+    this.emit('stale', 'conversations')
+    this.emit('conversation', conversation.id)
+  }
+
+  // Take a page of `conversations`.
+  list(conversations) {
+    for (const { conversation_id: id, ...fields } of conversations) {
+      const known = this.conversations.get(id)
+      if (known === undefined) continue // `sync` has not told of it yet; it will
+      const newer = known.last_message !== null && fields.last_message !== null && known.last_message.seq > fields.last_message.seq
+      if (newer) delete fields.last_message, delete fields.last_at, delete fields.unread_count
+      Object.assign(known, fields, {
+        last_seq: Math.max(known.last_seq, fields.last_seq), read_seq: Math.max(known.read_seq, fields.read_seq),
+      })
+      if (fields.peer) this.meet(fields.peer)
+      this.#keep(id)
+    }
+    this.emit('conversations')
+  }
+
+  update(id, fields) {
+    const conversation = this.conversations.get(id)
+    if (conversation === undefined) return
+    Object.assign(conversation, fields)
+    this.#keep(id)
+    this.emit('conversation', id)
+    this.emit('conversations')
+  }
+
+  // The direct conversation with somebody, if there is one.
+  direct(userId) {
+    if (userId === this.me.user_id) return [...this.conversations.values()].find(({ kind }) => kind === 'self')
+    return [...this.conversations.values()].find(({ peer }) => peer?.user_id === userId)
+  }
+
+  #keep(id) {
+    this.cache.put('conversations', this.conversations.get(id))
+    this.emit('conversation', id)
+  }
+
+  // Short-lived: who has read how far, who is there, who types.
+
+  #pass({ event, conversation_id, data }) {
+    switch (event) {
+      case 'receipt':
+        return this.#receipt(conversation_id, data)
+      case 'join':
+      case 'presence':
+        return this.meet({ user_id: data.user_id, username: data.username, status: data.status, text: data.text })
+      case 'leave':
+        return this.meet({ user_id: data.user_id, username: data.username, status: 'offline', text: '', last_seen: data.last_seen })
+      case 'typing':
+        return this.#types(conversation_id, data)
+    }
+  }
+
+  #receipt(id, { user_id, read_seq, delivered_seq }) {
+    const conversation = this.conversations.get(id)
+    if (conversation === undefined) return
+    if (user_id !== this.me.user_id) {
+      this.update(id, {
+        peer_read_seq: Math.max(conversation.peer_read_seq ?? 0, read_seq),
+        peer_delivered_seq: Math.max(conversation.peer_delivered_seq ?? 0, delivered_seq),
+      })
+    } else if (read_seq > conversation.read_seq) {
+      this.update(id, { read_seq, unread_count: read_seq >= conversation.cursor ? 0 : conversation.unread_count })
+      if (read_seq < conversation.cursor) this.emit('stale', 'conversations')
+    }
+  }
+
+  #types(id, { user_id, on }) {
+    if (user_id === this.me.user_id) return
+    if (!this.#typing.has(id)) this.#typing.set(id, new Map())
+    const typing = this.#typing.get(id)
+    clearTimeout(typing.get(user_id))
+    typing.delete(user_id)
+    if (on) typing.set(user_id, setTimeout(() => this.#types(id, { user_id, on: false }), TYPING))
+    this.emit('typing', id)
+  }
+
+  // Who types in a conversation: user ids.
+  typists(id) {
+    return [...(this.#typing.get(id)?.keys() ?? [])]
+  }
+
+  // People
+
+  // Remember what we are told of somebody; what is left out stays.
+  meet(person) {
+    this.people.set(person.user_id, { nickname: '', avatar_url: null, remark: '', status: 'offline', text: '', last_seen: null, ...this.people.get(person.user_id), ...person })
+    this.emit('people', person.user_id)
+  }
+
+  // What somebody is called here: the name I gave them, or the one they gave themselves.
+  nameOf(userId, username = '') {
+    if (userId === this.me.user_id) return this.profile?.nickname || this.me.username
+    const person = this.people.get(userId)
+    return person?.remark || person?.nickname || person?.username || username
+  }
+
+  // Everybody who is there, whom I may see: the others are not.
+  present(users) {
+    const here = new Set(users.map(({ user_id }) => user_id))
+    for (const one of this.people.values()) if (one.status !== 'offline' && !here.has(one.user_id)) this.meet({ user_id: one.user_id, status: 'offline', text: '' })
+    for (const { user_id, username, nickname, status, text } of users) this.meet({ user_id, username, nickname, status, text })
+  }
+
+  befriend(friends) {
+    this.friends = new Set(friends.map(({ id }) => id))
+    for (const { id, status_text, ...rest } of friends) {
+      this.meet({ user_id: id, text: status_text, username: rest.username, nickname: rest.nickname, avatar_url: rest.avatar_url,
+        remark: rest.remark, status: rest.status, last_seen: rest.last_seen })
+    }
+    this.#keepPeople()
+    this.emit('friends')
+  }
+
+  #friend({ state, user_id, username, remark }) {
+    if (state === 'removed') this.friends.delete(user_id)
+    else this.friends.add(user_id)
+    this.meet({ user_id, username, ...(remark === null ? {} : { remark }) })
+    this.emit('friends')
+    this.emit('stale', 'friends')
+  }
+
+  described(profile) {
+    this.profile = profile
+    this.#keepPeople()
+    this.emit('profile')
+  }
+
+  waiting(requests) {
+    this.requests = requests
+    this.emit('requests')
+  }
+
+  #keepPeople() {
+    const people = [...this.friends].map((id) => this.people.get(id)).filter(Boolean)
+    this.cache.put('meta', { people, friends: [...this.friends], profile: this.profile }, 'people')
+  }
+}

@@ -1,0 +1,135 @@
+// What was written and has no reply yet. It is kept in this browser, and sent again until there is one: the same
+// client_id makes sure that it arrives once.
+
+import { kindOf } from './picking.js'
+import { upload } from './uploads.js'
+
+const ME = crypto.randomUUID() // this tab
+
+export class Outbox {
+  #running = new Map() // client_id → AbortController
+  #lines = new Map() // conversation → the end of what is before: its files arrive in the order they were chosen in
+
+  constructor({ model, connection, token, onProblem }) {
+    Object.assign(this, { model, connection, token, onProblem })
+    navigator.locks?.request(tab(ME), () => new Promise(() => {})) // held for as long as this tab lives
+  }
+
+  // Go on with what tabs that are closed have left.
+  async restore() {
+    const left = await this.model.cache.all('outbox')
+    const held = navigator.locks ? (await navigator.locks.query()).held.map(({ name }) => name) : []
+    left.sort((one, other) => one.created_at.localeCompare(other.created_at))
+    for (const entry of left) if (!held.includes(tab(entry.tab)) || entry.tab === ME) this.#begin({ ...entry, tab: ME })
+  }
+
+  // Send: `fields` as the op takes them; with a `blob`, which is uploaded first under its `name`.
+  send(conversationId, fields, { blob = null, name = null, preview = null } = {}) {
+    this.#begin({
+      client_id: crypto.randomUUID(), conversation_id: conversationId, fields, blob, name, preview,
+      from_user_id: this.model.me.user_id, created_at: new Date().toISOString(), state: 'sending', progress: 0, tab: ME,
+    })
+  }
+
+  #begin(entry) {
+    this.model.cache.put('outbox', entry)
+    const thread = this.model.thread(entry.conversation_id)
+    if (!thread.pending.some(({ client_id }) => client_id === entry.client_id)) thread.setPending([...thread.pending, entry])
+    this.model.emit('conversations')
+    if (entry.state !== 'failed') this.#run(entry)
+  }
+
+  async #run(entry) {
+    const { client_id, conversation_id, fields } = entry
+    const abort = new AbortController()
+    this.#running.set(client_id, abort)
+    const { turn, next } = entry.blob === null ? { turn: null, next: null } : this.#line(conversation_id)
+    try {
+      await turn
+      let sent = fields
+      if (entry.blob !== null) {
+        const file = await upload(entry.blob, {
+          name: entry.name, token: this.token, signal: abort.signal,
+          onProgress: (progress) => this.#change(client_id, { progress }),
+        })
+        sent = { ...fields, kind: kindOf(file) === fields.kind ? fields.kind : 'file', file_id: file.file_id } // its content counts
+        entry = { ...entry, fields: sent, blob: null, file }
+        this.model.cache.put('outbox', entry)
+        this.#change(client_id, { file, progress: 1 })
+      }
+      const reply = await this.connection.change('send', { conversation_id, client_id, ...sent })
+      this.#sent(entry, reply)
+    } catch (problem) {
+      if (!abort.signal.aborted) this.#failed(entry, problem)
+    } finally {
+      next?.()
+      this.#running.delete(client_id)
+    }
+  }
+
+  // A place behind the other files: when it is its turn, and what lets the next one go.
+  #line(conversationId) {
+    const turn = this.#lines.get(conversationId)
+    let next
+    this.#lines.set(conversationId, new Promise((resolve) => { next = resolve }))
+    return { turn, next }
+  }
+
+  // The reply is the entry itself for who sent it.
+  #sent(entry, { message_id, conversation_id, seq, created_at }) {
+    this.model.cache.remove('outbox', entry.client_id)
+    const { me } = this.model
+    const { content = '', kind = 'text', reply_to = null, mentions = [] } = entry.fields
+    const peer = this.model.conversations.get(conversation_id)?.peer ?? null
+    const members = [...this.model.people.values()]
+    const heard = this.model.hear({
+      event: 'message', conversation_id, seq,
+      data: {
+        message_id, created_at, content, kind, reply_to, client_id: entry.client_id, from_user_id: me.user_id,
+        from_username: me.username, to_user_id: peer?.user_id ?? null, forwarded_from: null, recalled_at: null,
+        file: entry.file ?? null, mentions_all: mentions.includes('@all'),
+        mentions: members.filter(({ username }) => mentions.includes(username)).map(({ user_id, username }) => ({ user_id, username })),
+      },
+    })
+    if (heard) this.#drop(entry)
+    else this.connection.sync() // which brings it, after what we had missed
+  }
+
+  #failed(entry, problem) {
+    this.model.cache.put('outbox', { ...entry, state: 'failed', error: problem.message })
+    this.#change(entry.client_id, { state: 'failed', error: problem.message })
+    this.onProblem?.(problem)
+  }
+
+  retry(entry) {
+    this.#change(entry.client_id, { state: 'sending', error: null })
+    this.#run({ ...entry, state: 'sending' })
+  }
+
+  // Take back what was not sent yet.
+  cancel(entry) {
+    this.#running.get(entry.client_id)?.abort()
+    this.model.cache.remove('outbox', entry.client_id)
+    this.#drop(entry)
+  }
+
+  #drop({ conversation_id, client_id }) {
+    const thread = this.model.thread(conversation_id)
+    thread.setPending(thread.pending.filter((one) => one.client_id !== client_id))
+    this.model.emit('conversations')
+  }
+
+  #change(clientId, fields) {
+    for (const id of this.model.conversations.keys()) {
+      const thread = this.model.thread(id)
+      const entry = thread.pending.find(({ client_id }) => client_id === clientId)
+      if (entry === undefined) continue
+      Object.assign(entry, fields)
+      this.model.emit('thread', { id, kind: 'progress', message: entry })
+    }
+  }
+}
+
+function tab(id) {
+  return `chatd-tab-${id}`
+}
