@@ -16,6 +16,7 @@ CREATE TABLE users (
     nickname_key  TEXT NOT NULL DEFAULT '',
     email         TEXT,
     email_key     TEXT UNIQUE,
+    email_proved  INTEGER NOT NULL DEFAULT 0,      -- whether a code that was mailed there was used on this account
     phone         TEXT,
     bio           TEXT NOT NULL DEFAULT '',
     password_hash TEXT,                            -- null: no password is right

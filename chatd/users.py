@@ -29,10 +29,10 @@ class LoggedIn:
 USER_BY_EMAIL = query("/* users.user_by_email */ SELECT * FROM users WHERE email_key = :key")
 ADD_USER = query(
     """/* users.add_user */
-    INSERT INTO users (username, username_key, nickname, nickname_key, email, email_key, phone, password_hash,
-                       issuer, subject, invited_by, lang, created_at)
-    VALUES (:username, :username_key, :nickname, :nickname_key, :email, :email_key, :phone, :password_hash,
-            :issuer, :subject, :invited_by, :lang, :now)
+    INSERT INTO users (username, username_key, nickname, nickname_key, email, email_key, email_proved, phone,
+                       password_hash, issuer, subject, invited_by, lang, created_at)
+    VALUES (:username, :username_key, :nickname, :nickname_key, :email, :email_key, :email_proved, :phone,
+            :password_hash, :issuer, :subject, :invited_by, :lang, :now)
     ON CONFLICT DO NOTHING RETURNING id
     """
 )
@@ -55,6 +55,7 @@ async def add_user(
     password_hash: str | None,
     nickname: str | None = None,
     email: str | None = None,
+    email_proved: bool = False,
     phone: str | None = None,
     lang: Language = "en",
     invited_by: int | None = None,
@@ -63,7 +64,8 @@ async def add_user(
 ) -> int:
     """A new user with an empty log. Returns the id. Raises `Invalid`, `UsernameTaken`, `EmailTaken`.
 
-    Without a `password_hash` no password is right. `issuer` and `subject` name who is known by an issuer's tokens.
+    Without a `password_hash` no password is right. `email_proved` says that the asker reads what is mailed to `email`.
+    `issuer` and `subject` name who is known by an issuer's tokens.
     """
     username = names.username(username)
     email = names.email(email) if email is not None else None
@@ -75,6 +77,7 @@ async def add_user(
         nickname_key=names.key(nickname or ""),
         email=email,
         email_key=names.key(email) if email is not None else None,
+        email_proved=int(email_proved),
         phone=phone,
         password_hash=password_hash,
         issuer=issuer,

@@ -234,7 +234,8 @@ class Checked:
 
 SET_EMAIL = query(
     """/* accounts.set_email */
-    UPDATE users SET email = :email, email_key = :email_key
+    UPDATE users SET email = :email, email_key = :email_key,
+                     email_proved = CASE WHEN email_key = :email_key THEN email_proved ELSE 0 END
     WHERE id = :user_id AND password_hash = :password_hash
       AND NOT EXISTS (SELECT 1 FROM users o WHERE o.email_key = :email_key AND o.id <> :user_id)
     """

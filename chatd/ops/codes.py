@@ -216,10 +216,14 @@ async def _use_up(ctx: Context, *, key: str, purpose: Purpose, code_hash: str) -
         raise BadCode(field="code")
 
 
-async def _open_session(ctx: Context, user: Row, *, device: str | None) -> LoggedIn:
+async def _open_session(ctx: Context, user: Row, *, device: str | None, alone: bool) -> LoggedIn:
+    """Log the user in. `alone` ends all the user's other sessions."""
     token, session_id = await open_session(
         ctx, user_id=user["id"], username=user["username"], device=device, lang=user["lang"], tell=True
     )
+    if alone:  # not before: the new session must not get the id of one that ends
+        sessions = await ctx.db.all(MY_SESSIONS, user_id=user["id"])
+        await end_sessions(ctx, user["id"], [row["id"] for row in sessions if row["id"] != session_id])
     return LoggedIn(
         token=token, user_id=user["id"], username=user["username"], email=user["email"], session_id=session_id
     )
@@ -279,6 +283,7 @@ async def signup_code(ctx: Context, request: SignupCode, proved: Proved) -> Logg
         password_hash=proved.password_hash,
         nickname=request.nickname,
         email=email,
+        email_proved=True,
         lang=request.lang,
     )
     token, session_id = await open_session(
@@ -292,7 +297,12 @@ async def signup_code(ctx: Context, request: SignupCode, proved: Proved) -> Logg
 
 @record
 class LoginCode:
-    """Log in by the code of `send_code`."""
+    """Log in by the code of `send_code`.
+
+    An address that was only said, in `signup` or `email_set`, may have been said by anybody. The first code that comes
+    back from it makes the account its reader's alone: all other sessions end, and no password is right any more until
+    `reset_password` sets one.
+    """
 
     email: Email
     code: Code
@@ -323,6 +333,13 @@ async def _owner(ctx: Context, *, key: str, purpose: Purpose, code_hash: str) ->
     return user
 
 
+SET_PASSWORD = query(
+    """/* codes.set_password */
+    UPDATE users SET password_hash = :password_hash, email_proved = 1 WHERE id = :user_id
+    """
+)
+
+
 async def _prove_login(outside: Outside, request: LoginCode) -> tuple[str, str]:
     return await _prove_mine(outside, email=request.email, code=request.code, purpose="login")
 
@@ -339,7 +356,10 @@ async def _prove_login(outside: Outside, request: LoginCode) -> tuple[str, str]:
 async def login_code(ctx: Context, request: LoginCode, proved: tuple[str, str]) -> LoggedIn:
     key, code_hash = proved
     user = await _owner(ctx, key=key, purpose="login", code_hash=code_hash)
-    return await _open_session(ctx, user, device=request.device)
+    if user["email_proved"]:
+        return await _open_session(ctx, user, device=request.device, alone=False)
+    await ctx.db.run(SET_PASSWORD, user_id=user["id"], password_hash=None)
+    return await _open_session(ctx, user, device=request.device, alone=True)
 
 
 # reset_password
@@ -353,9 +373,6 @@ class ResetPassword:
     code: Code
     new_password: Password
     device: Device | None = None
-
-
-SET_PASSWORD = query("/* codes.set_password */ UPDATE users SET password_hash = :password_hash WHERE id = :user_id")
 
 
 async def _prove_reset(outside: Outside, request: ResetPassword) -> Proved:
@@ -375,7 +392,4 @@ async def _prove_reset(outside: Outside, request: ResetPassword) -> Proved:
 async def reset_password(ctx: Context, request: ResetPassword, proved: Proved) -> LoggedIn:
     user = await _owner(ctx, key=proved.key, purpose="reset", code_hash=proved.code_hash)
     await ctx.db.run(SET_PASSWORD, user_id=user["id"], password_hash=proved.password_hash)
-    opened = await _open_session(ctx, user, device=request.device)  # first: it must not get the id of one that ends
-    sessions = await ctx.db.all(MY_SESSIONS, user_id=user["id"])
-    await end_sessions(ctx, user["id"], [row["id"] for row in sessions if row["id"] != opened.session_id])
-    return opened
+    return await _open_session(ctx, user, device=request.device, alone=True)

@@ -45,8 +45,8 @@ class AccountDelete:
 
 CLOSE = query(
     """/* leaving.close */
-    UPDATE users SET password_hash = NULL, email = NULL, email_key = NULL, phone = NULL, bio = '', nickname = '',
-                     nickname_key = '', avatar_file_id = NULL, issuer = NULL, subject = NULL,
+    UPDATE users SET password_hash = NULL, email = NULL, email_key = NULL, email_proved = 0, phone = NULL,
+                     bio = '', nickname = '', nickname_key = '', avatar_file_id = NULL, issuer = NULL, subject = NULL,
                      disabled_at = :now, leaving_at = :now
     WHERE id = :me
     """

@@ -132,6 +132,59 @@ async def test_without_mail_there_are_no_codes(tmp_path: Path) -> None:
             assert await web.error("send_code", email=ADA, purpose=purpose) == (403, "mail_disabled")
 
 
+# Whose an address is
+
+
+@pytest.mark.parametrize("how", ["signup", "email_set"])
+@pytest.mark.parametrize("op", ["login_code", "reset_password"])
+async def test_an_account_laid_out_for_somebody_else_is_theirs_alone(
+    url: str, guest: Person, box: Postbox, op: str, how: str
+) -> None:
+    eve = await Person.named(url, "laid-out", **({"email": ADA} if how == "signup" else {}))
+    if how == "email_set":
+        await eve.data("email_set", password=PASSWORD, email=ADA)
+    device = await Person.at(url)
+    await device.data("login", username="laid-out", password=PASSWORD)
+    code = await mailed(guest, box, "login" if op == "login_code" else "reset")
+    new = {} if op == "login_code" else {"new_password": "battery staple"}
+    ada = await guest.data(op, email=ADA, code=code, **new)
+    for one in (eve, device):
+        await asyncio.wait_for(one.socket.wait_closed(), PATIENCE)
+        assert one.socket.close_code == 4001
+    web = await Web.at(url)
+    assert await web.error("friends", token=eve.token) == (401, "bad_token")
+    for name in ({"username": "laid-out"}, {"email": ADA}):
+        assert await web.error("login", password=PASSWORD, **name) == (401, "bad_credentials")
+    sessions = (await web.data("sessions", token=ada["token"]))["sessions"]
+    assert [one["session_id"] for one in sessions] == [ada["session_id"]]
+
+
+async def test_who_has_proved_an_address_keeps_password_and_sessions(
+    url: str, ada: Person, guest: Person, box: Postbox, clock: Clock
+) -> None:
+    """Until there is another address."""
+    web, other = await Web.at(url), "other@example.org"
+
+    async def log_in(email: str) -> str:
+        clock.go_on(seconds=60)
+        await web.data("send_code", email=email, purpose="login")
+        token: str = (await web.data("login_code", email=email, code=await box.code(email)))["token"]
+        return token
+
+    await web.data("send_code", email=ADA, purpose="reset")
+    reset = await web.data("reset_password", email=ADA, code=await box.code(ADA), new_password=PASSWORD)
+    mine = [reset["token"], await log_in(ADA)]
+    await web.data("email_set", token=mine[0], password=PASSWORD, email=ADA.upper())  # the same, written otherwise
+    mine.append(await log_in(ADA.upper()))
+    for token in mine:
+        await web.data("email_set", token=token, password=PASSWORD, email=other)
+    last = await log_in(other)
+    for token in mine:
+        assert await web.error("friends", token=token) == (401, "bad_token")
+    assert await web.error("login", username="ada", password=PASSWORD) == (401, "bad_credentials")
+    await web.data("friends", token=last)
+
+
 # Guessing
 
 
@@ -184,7 +237,7 @@ async def test_the_right_code_gives_the_attempt_back(tmp_path: Path, box: Postbo
         await (await Person.named(url, "ada", email=ADA)).close()
         guest = await Person.at(url)
         await guest.data("login_code", email=ADA, code=await mailed(guest, box))
-        await (await Person.at(url)).data("login", username="ada", password=PASSWORD)
+        await (await Person.at(url)).data("signup", username="bob", password=PASSWORD)
 
 
 async def test_a_code_is_for_its_address_and_its_purpose(ada: Person, guest: Person, box: Postbox, url: str) -> None:
