@@ -1,6 +1,7 @@
 """Erasing an account, piece by piece, beside everything else: `account_delete` closes it, and this makes it true.
 
-What the user wrote, uploaded or said of themselves goes; what others wrote stays theirs, what they passed on included.
+What the user wrote, uploaded or said of themselves goes; what others wrote stays theirs, what they passed on and the
+remark that a friend gave, in that friend's own log, included.
 Logs keep their numbers: each message is a tombstone, and one `erasure` entry in each log says so of all of them. The
 name that stands in the others' logs becomes `deleted#<id>`, which nobody can take. Every step is one transaction of
 bounded size; after a crash it goes on where it was.
@@ -57,7 +58,8 @@ WRITTEN = query(
 )
 ERASE = query(
     """/* erasing.erase */
-    UPDATE entries SET content = '', data = NULL, recalled_at = COALESCE(recalled_at, :now) WHERE id = :id
+    UPDATE entries SET content = '', data = NULL, client_id = NULL, recalled_at = COALESCE(recalled_at, :now)
+    WHERE id = :id
     """
 )
 BLANK_EDITS = query(

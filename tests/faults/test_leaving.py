@@ -16,8 +16,16 @@ from chatd import erasing
 from chatd.erasing import renamed
 from tests.support import PASSWORD, PATIENCE, Person, Process, Web, befriend, config_for, running
 
-WORDS = ("quetzalcoatl", "Zaphod", "zaphod@chat.test", "+44 20 7946 0123", "towelbearer", "b-side-of-the-moon")
-"""What zaphod has said, in one way or another."""
+WORDS = (
+    "quetzalcoatl",
+    "Zaphod",
+    "zaphod@chat.test",
+    "+44 20 7946 0123",
+    "towelbearer",
+    "b-side-of-the-moon",
+    "ford-prefect",
+)
+"""What zaphod has said, in one way or another; his devices in their client_ids."""
 
 DOT = "R0lGODlhAQABAIAAAP8AAP///yH5BAAAAAAALAAAAAABAAEAAAICRAEAOw=="
 """A picture of one pixel: a GIF, in base64."""
@@ -53,8 +61,10 @@ async def lives(process: Process) -> tuple[Person, str]:
     eve = await Person.named(process.url, "eve")
     await befriend(ada, zaphod, username="zaphod")
     await zaphod.data("profile_set", bio="quetzalcoatl")
-    await zaphod.data("friend_request", to_user="eve", note="quetzalcoatl calls", client_id="r")
-    mine = (await zaphod.data("send", to_user="ada", content="the quetzalcoatl", client_id="1"))["message_id"]
+    await zaphod.data("friend_request", to_user="eve", note="quetzalcoatl calls", client_id="ford-prefect-r")
+    mine = (await zaphod.data("send", to_user="ada", content="the quetzalcoatl", client_id="ford-prefect-1"))[
+        "message_id"
+    ]
     await zaphod.data("edit", message_id=mine, content="the quetzalcoatl again")
     await zaphod.data("send", to_user="zaphod", content="a note on quetzalcoatl")
     hers = (await ada.data("send", to_user="zaphod", content="what is that?", client_id="2"))["message_id"]
