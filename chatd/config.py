@@ -14,6 +14,7 @@ from email.utils import parseaddr
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -24,13 +25,17 @@ Seconds = Annotated[float, msgspec.Meta(ge=0.1, le=86400.0)]
 Moment = Annotated[float, msgspec.Meta(ge=0.01, le=3600.0)]
 Count = Annotated[int, Whole(1, 1_000_000)]
 Bytes = Annotated[int, Whole(1024, 1 << 30)]
-Hours = Annotated[int, Whole(0, 24 * 365)]
+Hours = Annotated[int, Whole(1, 24 * 365)]
 Window = Annotated[int, Whole(0, 10 * 365 * 86400)]
 """So many seconds after it came something may still be done with a message."""
 
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
 """RFC 6750, section 2.1; no shorter, for it can be tried out as often as one likes."""
+
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+"""Which browsers leave out."""
 
 
 class ConfigError(Exception):
@@ -228,6 +233,13 @@ def from_toml(text: str) -> Config:
     if not config.database.data or "\0" in config.database.data:
         raise ConfigError(f"database.data: must be the path of a folder, not {config.database.data!r}")
     address(config.server.listen)
+    for origin in config.server.origins:
+        if not _is_origin(origin):
+            raise ConfigError(
+                f"server.origins: must be as browsers write them, https://chat.example.org, not {origin!r}"
+            )
+    if config.files.max_bytes > config.files.user_bytes:
+        raise ConfigError(f"files.max_bytes: must be at most files.user_bytes, {config.files.user_bytes}")
     for setting, networks in (
         ("server.trusted_proxies", config.server.trusted_proxies),
         ("metrics.allow", config.metrics.allow),
@@ -241,6 +253,20 @@ def from_toml(text: str) -> Config:
         raise ConfigError("metrics.token: must be 16 or more ASCII letters, digits and -._~+/ with = at the end")
     _check_mail(config.mail)
     return config
+
+
+def _is_origin(text: str) -> bool:
+    """Whether a browser may send this: the ASCII serialization of an origin (RFC 6454, section 6.2)."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if not host or not re.fullmatch(r"[a-z0-9._~-]+|[0-9a-f:]+", host):
+        return text == "null"
+    shown = f"[{host}]" if ":" in host else host
+    tail = "" if port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{port}"
+    return text == f"{parts.scheme}://{shown}{tail}"
 
 
 def _check_mail(mail: Mail) -> None:

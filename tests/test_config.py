@@ -128,11 +128,76 @@ def test_a_rate_is_a_table_of_its_own() -> None:
         ("[accounts]\nsignup = 'maybe'", 'accounts.signup: must be one of "open", "invite", "closed", not \'maybe\''),
         ("[mail]\nsecurity = 'ssl'", 'mail.security: must be one of "starttls", "tls", "none", not \'ssl\''),
         ("[mail]\nport = 0", "mail.port: must be a whole number from 1 to 65535, not 0"),
+        ("[files]\nkeep_unnamed = 0", "files.keep_unnamed: must be a whole number from 1 to 8760, not 0"),
+        ("[files]\nkeep_uploads = 0", "files.keep_uploads: must be a whole number from 1 to 8760, not 0"),
         ("[rates]\nchat = { per_second = -1, burst = 7 }", "rates.chat.per_second: must be a number from 0.0"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_must_be(text: str, message: str) -> None:
     assert refusal(text).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*",
+        "",
+        "chat.test",
+        "chat.test:443",
+        "//chat.test",
+        "https://",
+        "https://chat.test/",
+        "https://chat.test/chat",
+        "https://chat.test?",
+        "https://chat.test#",
+        "https://*.chat.test",
+        "https://Chat.test",
+        "HTTPS://chat.test",
+        "https://chat.test:443",
+        "http://chat.test:80",
+        "https://chat.test:",
+        "https://chat.test:08080",
+        "https://chat.test:x",
+        "https://chat.test:65536",
+        "https://ada@chat.test",
+        "https://[::1",
+        "https://[::G]",
+        "https://::1",
+        "https://聊天.test",
+        " https://chat.test",
+        "https://chat.test ",
+        "https://a.test,https://b.test",
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
+    said = refusal(f"[server]\norigins = ['https://good.test', '{origin}']")
+    assert said == f"server.origins: must be as browsers write them, https://chat.example.org, not {origin!r}"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://chat.test",
+        "http://localhost:5173",
+        "https://chat.test:80",
+        "http://127.0.0.1:8080",
+        "http://[::1]:8080",
+        "https://xn--rsv54j.test",
+        "capacitor://localhost",
+        "chrome-extension://kbmfpngjjgdllneeigpgjifpgocmfgmb",
+        "moz-extension://6b0e0dd8-8c4f-4b8e-a1f1-0d3f4a1c2b5e",
+        "null",
+    ],
+)
+def test_an_origin_that_browsers_send_is_taken(origin: str) -> None:
+    assert from_toml(f"[server]\norigins = ['{origin}']").server.origins == (origin,)
+
+
+def test_a_file_may_be_as_large_as_all_files_of_a_user_and_no_larger() -> None:
+    assert from_toml("[files]\nmax_bytes = 1000\nuser_bytes = 1000").files.max_bytes == 1000
+    said = refusal("[files]\nmax_bytes = 1001\nuser_bytes = 1000")
+    assert said == "files.max_bytes: must be at most files.user_bytes, 1000"
+    assert refusal("[files]\nuser_bytes = 1000").startswith("files.max_bytes: ")
 
 
 @pytest.mark.parametrize("text", ["[server", "listen = ", "[log]\nlevel = 'info'\nlevel = 'debug'"])

@@ -105,7 +105,7 @@ async def upload_begin(ctx: Context, request: UploadBegin) -> Upload:
         raise TooMany(most=str(files.uploads_per_user))
     await _has_room(ctx, coming["size"] + (request.size or 0))
     token = secrets.token_urlsafe(24)
-    expires_at = ctx.now + max(1, files.keep_uploads) * _HOUR
+    expires_at = ctx.now + files.keep_uploads * _HOUR
     await ctx.db.run(BEGIN, token=token, me=ctx.user_id, name=name, size=request.size, expires_at=expires_at)
     ctx.uploads_to = token
     return Upload(token, 0, request.size, rfc3339(expires_at))
