@@ -51,7 +51,8 @@ class MomentInfo:
     """A moment as I see it.
 
     Counted and shown are the likes and comments of people I know: myself, my friends and who posted it; who posted it
-    sees all. Counting likes ends at 1000. `comments` are the first three; `moment_comments` has all.
+    sees those of everybody who may still see the moment. Counting likes ends at 1000. `comments` are the first three;
+    `moment_comments` has all.
     """
 
     moment_id: int
