@@ -9,6 +9,7 @@ import gc
 import getpass
 import logging
 import os
+import signal
 import sqlite3
 import sys
 import time
@@ -29,6 +30,7 @@ from chatd.hub import Hub
 from chatd.issuer import issuer_of
 from chatd.passwords import hash_password
 from chatd.session import NOBODY
+from chatd.site import FIRST_FRAMES
 from chatd.store import Store
 from chatd.users import add_user
 from chatd.wire import rfc3339
@@ -72,6 +74,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = _settings(arguments)
         status: int = arguments.run(settings, arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `chatd check-config | head`: who reads has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python has yet to write as it ends
+        return 128 + signal.SIGPIPE
     except (config.ConfigError, app.StartError, migrations.MigrationError, UsageError, ChatError) as error:
         print(f"chatd: {error}", file=sys.stderr)
         return 2
@@ -152,7 +158,7 @@ def _serve(settings: config.Config, arguments: argparse.Namespace) -> int:
     gc.freeze()  # what is loaded by now stays: the collector need not look at it again
     gc.set_threshold(50_000)  # frames make no cycles; looking for some after every 700 objects costs 5 % of the CPU
     with asyncio.Runner(loop_factory=_new_event_loop()) as runner:
-        runner.run(app.serve(settings, _announce))
+        runner.run(app.serve(settings, lambda address: _announce(address, settings.accounts.signup)))
     return 0
 
 
@@ -165,13 +171,15 @@ def _new_event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _announce(address: tuple[str, int]) -> None:
+def _announce(address: tuple[str, int], signup: str) -> None:
     host, port = address
     shown = f"[{host}]" if ":" in host else host
     print(f"chatd ready on http://{shown}:{port} pid={os.getpid()}")
     print(f"    in a browser:  http://{shown}:{port}/")
-    print(f"    by hand:       npx wscat -c ws://{shown}:{port}/ws")
-    print('                   {"type":"signup","username":"ada","password":"correct horse"}', flush=True)
+    if signup == "invite":
+        print("    an invite:     chatd user invite")
+    print(f"    {'log in: ' if signup == 'closed' else 'sign up:'}       npx wscat -c ws://{shown}:{port}/ws")
+    print(f"                   {FIRST_FRAMES[signup]}", flush=True)
 
 
 # Settings and reference
@@ -179,11 +187,18 @@ def _announce(address: tuple[str, int]) -> None:
 
 def _check_config(settings: config.Config, arguments: argparse.Namespace) -> int:
     issuer_of(settings.accounts.jwt)
-    for section in dataclasses.fields(settings):
-        for setting in dataclasses.fields(getattr(settings, section.name)):
-            value = getattr(getattr(settings, section.name), setting.name)
-            print(f"{section.name}.{setting.name} = {value if setting.repr or not value else '…'!r}")
+    _print_settings(settings)
     return 0
+
+
+def _print_settings(table: Any, path: str = "") -> None:
+    """A line for each setting, that of a section within a section too; a secret is not shown."""
+    for setting in dataclasses.fields(table):
+        value = getattr(table, setting.name)
+        if dataclasses.is_dataclass(value):
+            _print_settings(value, f"{path}{setting.name}.")
+        else:
+            print(f"{path}{setting.name} = {value if setting.repr or not value else '…'!r}")
 
 
 def _help_ops(settings: config.Config, arguments: argparse.Namespace) -> int:

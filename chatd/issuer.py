@@ -108,7 +108,10 @@ class Issuer:
     def _subject(self, claims: dict[str, Any]) -> str | None:
         """Who the token is about: its `sub`, or where it has none the username, behind a tab, as no `sub` begins."""
         if "sub" in claims:
-            return claims["sub"] if _is_name(claims["sub"]) else None
+            subject = claims["sub"]
+            if type(subject) is int:  # text by RFC 7519, section 4.1.2; but many sites put their user's number there
+                subject = str(subject)
+            return subject if _is_name(subject) else None
         name = claims.get(self._settings.username_claim)
         return f"\t{name}" if _is_name(name) else None
 

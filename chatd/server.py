@@ -58,6 +58,7 @@ class Server:
         )
         self.site = Site(
             configuration.server,
+            signup=configuration.accounts.signup,
             admission=self.admission,
             api=api,
             files=files,

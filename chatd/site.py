@@ -28,9 +28,16 @@ and shows a page to browsers at {web}://{host}/
 Try it:
 
     npx wscat -c {scheme}://{host}/ws
-    > {{"type":"signup","username":"ada","password":"correct horse"}}
+    > {first}
     > {{"type":"help"}}
 """
+
+FIRST_FRAMES = {
+    "open": '{"type":"signup","username":"ada","password":"correct horse"}',
+    "invite": '{"type":"signup","username":"ada","password":"correct horse","invite":"..."}',
+    "closed": '{"type":"login","username":"ada","password":"correct horse"}',
+}
+"""What a newcomer says first, by `[accounts] signup`."""
 
 JSON = "application/json"
 DOCUMENTS: dict[str, Callable[[], protocol.Json]] = {
@@ -61,6 +68,7 @@ class Site:
         self,
         limits: Server,
         *,
+        signup: str,
         admission: Admission,
         api: Api,
         files: FileSite,
@@ -68,6 +76,7 @@ class Site:
         metrics: Metrics,
     ) -> None:
         self._limits = limits
+        self._first = FIRST_FRAMES[signup]
         self._files = files
         self._admission = admission
         self._api = api
@@ -109,8 +118,9 @@ class Site:
         if request.path == "/":
             secure = request.headers.get("x-forwarded-proto") == "https"
             host = request.headers.get("host") or "127.0.0.1"
-            body = PAGE.format(web="https" if secure else "http", scheme="wss" if secure else "ws", host=host)
-            return Response(HTTPStatus.OK, body.encode(), headers=[("Vary", shell.FRONT_VARY)])
+            web, scheme = ("https", "wss") if secure else ("http", "ws")
+            page = PAGE.format(web=web, scheme=scheme, host=host, first=self._first)
+            return Response(HTTPStatus.OK, page.encode(), headers=[("Vary", shell.FRONT_VARY)])
         if request.path in DOCUMENTS:
             return await _document(request)
         if request.path == "/readyz":

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import sqlite3
 import statistics
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 from websockets.exceptions import ConnectionClosed
 
+from chatd import cli
 from chatd.config import Accounts
 from chatd.limits import Rate
-from tests.support import PASSWORD, SETTINGS, Person, Process, befriend, config_for, running
+from tests.support import PASSWORD, PATIENCE, ROOT, SETTINGS, Person, Process, Web, befriend, config_for, running
 
 
 async def test_a_wrong_password_and_an_unknown_user_take_the_same_time_and_say_the_same(tmp_path: Path) -> None:
@@ -175,6 +181,45 @@ async def test_the_settings_are_checked_before_the_start(process: Process) -> No
     file.write_text("[metrics]\ntoken = '0123456789abcdef'")
     status, output = await process.command("check-config", "--config", str(file))
     assert (status, "metrics.token = '…'\n" in output, "0123456789abcdef" in output) == (0, True, False)
+
+
+@pytest.mark.parametrize("command", ["check-config", "help-ops"])
+async def test_who_reads_no_further_ends_a_command_quietly(tmp_path: Path, command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "chatd", command),
+        stdout=writer,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    os.close(writer)
+    _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert (process.returncode, said) == (128 + signal.SIGPIPE, b"")
+
+
+@pytest.mark.parametrize(
+    ("signup", "first"),
+    [
+        ("open", '{"type":"signup","username":"ada","password":"correct horse"}\n'),
+        ("invite", '{"type":"signup","username":"ada","password":"correct horse","invite":"..."}\n'),
+        ("closed", '{"type":"login","username":"ada","password":"correct horse"}\n'),
+    ],
+)
+async def test_what_is_shown_to_newcomers_is_what_is_asked_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], signup: Any, first: str
+) -> None:
+    config = replace(config_for(tmp_path), accounts=Accounts(bcrypt_cost=4, signup=signup))
+    async with running(config) as url:
+        web = await Web.at(url)
+        web.say("GET", "/")
+        assert f"> {first}" in (await web.answer()).body.decode()
+    cli._announce(("::1", 8080), signup)
+    shown = capsys.readouterr().out
+    assert shown.endswith(f" npx wscat -c ws://[::1]:8080/ws\n                   {first}")
+    assert ("chatd user invite" in shown) == (signup == "invite")
+    assert ("log in: " in shown, "sign up: " in shown) == (signup == "closed", signup != "closed")
 
 
 async def test_closed_signup_leaves_only_the_administrator(tmp_path: Path) -> None:
