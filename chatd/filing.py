@@ -26,8 +26,6 @@ VISIBLE = query(
                    CROSS JOIN readable r
                    WHERE a.file_id = f.id AND r.viewer_id = :me AND r.conversation_id = a.conversation_id
                      AND r.seq = a.seq)
-        OR EXISTS (SELECT 1 FROM users u WHERE u.avatar_file_id = f.id)
-        OR EXISTS (SELECT 1 FROM groups g WHERE g.avatar_file_id = f.id)
         OR EXISTS (SELECT 1 FROM moment_images i
                    CROSS JOIN visible_moments v
                    WHERE i.file_id = f.id AND v.viewer_id = :me AND v.id = i.moment_id)
@@ -78,10 +76,9 @@ HELD = query(
 
 
 async def visible(ctx: Context, file_id: int, *, field: str) -> Row:
-    """A file that the asker may see: who uploaded it, who may read a message or see a moment with it, anybody
-    where it is an avatar.
+    """A file that the asker may see: who uploaded it, who may read a message or see a moment with it.
 
-    Raises `NotFound`.
+    Of an avatar everybody is given a link to the small picture, and nobody the file that it was made of. Raises `NotFound`.
     """
     row = await ctx.db.one(VISIBLE, id=file_id, me=ctx.user_id)
     if row is None:

@@ -207,7 +207,8 @@ class FileSite:
             return Response(status, headers=headers)
         file = await self._uploads.open(sha256)
         kind = media.sniff(await asyncio.to_thread(file.read, media.HEAD)) if is_thumbnail else row["type"]
-        headers += [("Content-Disposition", _disposition(row["name"], kind)), _SANDBOX]
+        name = "thumbnail" if is_thumbnail else row["name"]  # a stranger may see the avatar, and not whose file it was
+        headers += [("Content-Disposition", _disposition(name, kind)), _SANDBOX]
         size = file.seek(0, 2)
         asked = None
         if request.method == "GET":  # RFC 9110, section 14.2

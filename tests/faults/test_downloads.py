@@ -262,6 +262,22 @@ async def test_a_picture_that_claims_too_much_is_refused(ada: User, tmp_path: Pa
 # Who may
 
 
+async def test_an_avatar_is_shown_small_and_what_it_was_made_of_stays_private(url: str, ada: User) -> None:
+    person = await Person.again(url, ada.token)
+    eve = await User.of(url, (await Person.named(url, "eve")).token)
+    file_id = (await ada.file(png(900, 300), "at home.png"))["file_id"]
+    face = (await person.data("profile_set", avatar_file_id=file_id))["avatar_url"]
+    group = (await person.data("group_create", title="x"))["conversation_id"]
+    await person.data("group_update", conversation_id=group, avatar_file_id=file_id)
+    for at in (file_id, f"{file_id}/thumbnail"):
+        assert (await eve.fetch(at)).status == 404
+        assert (await ada.fetch(at)).status == 200
+    assert await eve.error("download", token=eve.token, file_id=file_id) == (404, "not_found")
+    shown = await (await Web.at(url)).get(face)
+    assert shown.status == 200
+    assert "home" not in str(shown.headers)
+
+
 async def test_who_may_have_what(url: str) -> None:
     people = {name: await Person.named(url, name) for name in ("ada", "bob", "eve", "dan")}
     webs = {name: await User.of(url, person.token) for name, person in people.items()}
