@@ -2,7 +2,7 @@
 -- Times are milliseconds since the epoch, booleans 0 or 1, *_key columns are NFKC-casefolded.
 
 -- One row per fact about the database itself: 'epoch' (random; a restore changes it), 'version' (of this schema),
--- 'link_key' (signs links to files), 'tokens' and 'indexed' (of the full-text index).
+-- 'link_key' (with the epoch, signs links to files), 'tokens' and 'indexed' (of the full-text index).
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL

@@ -7,6 +7,7 @@ runs before anything is served, so it is plain synchronous sqlite3.
 from __future__ import annotations
 
 import contextlib
+import hmac
 import logging
 import os
 import re
@@ -101,12 +102,15 @@ def new_epoch() -> str:
 
 
 def link_key(path: Path) -> bytes:
-    """The key that links to files are signed with (chatd/links.py). Raises `MigrationError`."""
+    """The key that links to files are signed with (chatd/links.py), 32 bytes. Raises `MigrationError`.
+
+    It is of this epoch: after a restore ids are given again, and a link to what they meant before must not be good.
+    """
     with _opened(path) as connection:
-        row = connection.execute("SELECT value FROM meta WHERE name = 'link_key'").fetchone()
-    if row is None:
-        raise MigrationError(f"{path} has no link_key")
-    return bytes.fromhex(row[0])
+        told = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('link_key', 'epoch')"))
+    if len(told) < 2:
+        raise MigrationError(f"{path} has no link_key or no epoch")
+    return hmac.digest(bytes.fromhex(told["link_key"]), told["epoch"].encode(), "sha256")
 
 
 @contextlib.contextmanager

@@ -387,6 +387,12 @@ def test_rollback_puts_the_copy_back(migrated: Path) -> None:
     assert not copy_of(migrated, 2).exists()
 
 
+def test_rollback_changes_the_key_of_links(migrated: Path) -> None:
+    before = migrations.link_key(migrated)
+    rollback(migrated)
+    assert migrations.link_key(migrated) != before
+
+
 def test_rollback_changes_the_epoch(migrated: Path) -> None:
     epoch = meta(migrated)["epoch"]
     rollback(migrated)

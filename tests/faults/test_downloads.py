@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import random
 import re
+import shutil
+import sqlite3
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +20,7 @@ import pytest
 
 from chatd.config import Files
 from tests.files import HELLO, TUS, User, noise, png
-from tests.support import PATIENCE, Person, Process, Web, befriend, config_for, running
+from tests.support import PATIENCE, ROOT, Person, Process, Web, befriend, config_for, running
 
 
 @pytest.fixture
@@ -228,6 +231,31 @@ async def test_a_link_outlives_the_daemon(process: Process) -> None:
     link = (await ada.file(HELLO))["url"]
     await process.crash()
     assert (await (await Web.at(process.url)).get(link)).body == HELLO
+
+
+async def test_a_link_from_before_a_restore_is_good_for_nothing(process: Process) -> None:
+    """Ids are given again then, and the next one's file is somebody else's."""
+    ada, bob = await Person.named(process.url, "ada"), await Person.named(process.url, "bob")
+    await process.kill(15)
+    shutil.copytree(process.data, process.folder / "backup")
+    await process.start()
+    old = await (await User.of(process.url, ada.token)).file(b"before the restore")
+    await process.kill(15)
+    shutil.rmtree(process.data)
+    shutil.copytree(process.folder / "backup", process.data)
+    with contextlib.closing(sqlite3.connect(process.data / "chatd.db")) as connection, connection:
+        connection.execute(_new_epoch())
+    await process.start()
+    new = await (await User.of(process.url, bob.token)).file(b"for bob alone")
+    assert new["file_id"] == old["file_id"]
+    web = await Web.at(process.url)
+    assert (await web.get(old["url"])).status == 403
+    assert (await web.get(new["url"])).body == b"for bob alone"
+
+
+def _new_epoch() -> str:
+    """The statement that README has one run after a restore."""
+    return re.findall(r'chatd\.db "(UPDATE .+)"', (ROOT / "README.md").read_text(encoding="utf-8"))[0]
 
 
 async def test_thumbnails(url: str, ada: User) -> None:
