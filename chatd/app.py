@@ -108,7 +108,7 @@ class Daemon:
         links = Links(key=key, lifetime=self.config.files.link_lifetime)
         transactions = Transactions(config=self.config, database=database, hub=hub, links=links)
         uploads = Uploads(_store(path.parent), transactions, self.config.files)
-        stack.push_async_callback(uploads.settle)
+        stack.push_async_callback(uploads.close)
         dispatcher = Dispatcher(
             config=self.config,
             transactions=transactions,

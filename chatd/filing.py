@@ -78,7 +78,8 @@ HELD = query(
 async def visible(ctx: Context, file_id: int, *, field: str) -> Row:
     """A file that the asker may see: who uploaded it, who may read a message or see a moment with it.
 
-    Of an avatar everybody is given a link to the small picture, and nobody the file that it was made of. Raises `NotFound`.
+    Of an avatar everybody is given a link to the small picture, and nobody the file that it was made of.
+    Raises `NotFound`.
     """
     row = await ctx.db.one(VISIBLE, id=file_id, me=ctx.user_id)
     if row is None:

@@ -15,6 +15,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO, ParamSpec, TypeVar
 
@@ -114,7 +115,7 @@ class Uploads:
         self._open: dict[str, _Writing] = {}
         self._beginning = asyncio.Lock()
         self._deleting = asyncio.Lock()
-        self._shrinking = asyncio.Lock()
+        self._decoder = ThreadPoolExecutor(1, "chatd-pictures")  # one at a time, and the memory is one thread's
         self._pins: Counter[str] = Counter()
         self._placing: Counter[str] = Counter()
         self._unwanted: set[str] = set()
@@ -223,8 +224,8 @@ class Uploads:
         found = await _on_disk(self._look, token)
         if (found.width or 0) * (found.height or 0) > self._config.pixels:
             raise Invalid(field="upload", expected=_pixels(self._config.pixels))
-        async with self._shrinking:  # a large picture takes hundreds of megabytes while it is decoded
-            small = await _on_disk(self._small, token, found)
+        with _disk_errors():
+            small = await asyncio.get_running_loop().run_in_executor(self._decoder, self._small, token, found)
         sha256, size = await _on_disk(self.store.digest, token)
         await self._pin(sha256, pinned)
         await _on_disk(self.store.keep, token, sha256)
@@ -347,10 +348,11 @@ class Uploads:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a file could not be deleted; it is when the daemon starts again", exc_info=error)
 
-    async def settle(self) -> None:
-        """Wait until what is to be deleted is."""
+    async def close(self) -> None:
+        """Wait until what is to be deleted is, and end the thread."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+        self._decoder.shutdown(wait=False)
 
 
 def _pixels(most: int) -> Phrase:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import io
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +25,17 @@ _FORMATS = {
 }
 """Which of Pillow's decoders may see a file: those of what browsers show (TIFF is a dozen codecs by itself)."""
 
+LARGE = 1_000_000
+"""Pixels from which on it is worth a few milliseconds to give the memory back at once."""
+
 
 def thumbnail(path: Path, *, edge: int, most_pixels: int) -> bytes | None:
     """A picture within `edge` × `edge` pixels, upright and with no metadata: JPEG, or WebP if it has transparency.
 
     Of an animation it shows the first frame; a picture that is small already is not enlarged. None if there is none: no
     picture that Pillow can read, a broken one, one of more than `most_pixels`, or no Pillow. It decodes, with up to
-    16 bytes of memory for a pixel: call it in a thread, few at a time. Raises `OSError` if the file cannot be opened.
+    16 bytes of memory for a pixel: call it always in the same thread, for each may keep as much. Raises `OSError` if
+    the file cannot be opened.
     """
     try:
         from PIL import Image, ImageOps  # noqa: PLC0415  (an extra)
@@ -50,6 +58,19 @@ def thumbnail(path: Path, *, edge: int, most_pixels: int) -> bytes | None:
                 return _encoded(small)
         except Exception:  # Pillow promises no class for what is broken
             return None
+        finally:
+            if size >= LARGE:
+                _trim()(0)
+
+
+@cache
+def _trim() -> Callable[[int], object]:
+    """malloc_trim(3): glibc keeps what was freed, hundreds of megabytes after one picture, until it is asked."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        trim = ctypes.CDLL(None).malloc_trim
+        trim.argtypes = [ctypes.c_size_t]
+        return trim
+    return lambda _: None
 
 
 def _plain(image: Image) -> Image:

@@ -255,7 +255,9 @@ async def test_a_link_from_before_a_restore_is_good_for_nothing(process: Process
 
 def _new_epoch() -> str:
     """The statement that README has one run after a restore."""
-    return re.findall(r'chatd\.db "(UPDATE .+)"', (ROOT / "README.md").read_text(encoding="utf-8"))[0]
+    told = re.search(r'chatd\.db "(UPDATE .+)"', (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert told is not None
+    return told[1]
 
 
 async def test_thumbnails(url: str, ada: User) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
 import math
 import os
 import re
@@ -17,7 +18,7 @@ from typing import cast
 import orjson
 import pytest
 
-from tests.files import BYTES, User
+from tests.files import BYTES, User, png
 from tests.support import SETTINGS, Person, Process, befriend
 
 MEGABYTE = 1 << 20
@@ -62,8 +63,15 @@ class Memory:
     def growth(self) -> int:
         return self._peak() - self._before
 
+    def now(self) -> int:
+        """What it has, in bytes."""
+        return self._told("VmRSS")
+
     def _peak(self) -> int:
-        told = re.search(r"VmHWM:\s+(\d+) kB", (self._proc / "status").read_text())
+        return self._told("VmHWM")
+
+    def _told(self, name: str) -> int:
+        told = re.search(rf"{name}:\s+(\d+) kB", (self._proc / "status").read_text())
         assert told is not None
         return int(told[1]) * 1024
 
@@ -116,6 +124,24 @@ async def test_memory_is_flat_whatever_goes_up_and_comes_down(roomy: Process) ->
 
 
 # tus-js-client
+
+
+async def test_memory_comes_back_after_pictures(roomy: Process) -> None:
+    """A small file may be a huge picture: what decoding takes is not kept, however many come at once."""
+    image = pytest.importorskip("PIL.Image")
+    ada = await Person.named(roomy.url, "ada")
+    people = [await User.of(roomy.url, ada.token) for _ in range(6)]
+    await people[0].file(png(9, 9))  # which loads Pillow
+    memory = Memory(roomy.pid)
+    before = memory.now()
+    huge = io.BytesIO()
+    image.new("RGBA", (4000, 4000)).save(huge, "PNG")
+    assert len(huge.getvalue()) < MEGABYTE // 8
+    for file in await asyncio.gather(*(one.file(huge.getvalue()) for one in people)):
+        assert file["thumbnail_url"] is not None
+    kept = memory.now() - before
+    print(f"memory: {kept >> 10} KiB kept after pictures")
+    assert kept < GROWTH
 
 
 async def _light(one: Person, stop: asyncio.Event, *, at_least: int) -> list[float]:
