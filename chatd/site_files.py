@@ -191,7 +191,8 @@ class FileSite:
     # Downloads
 
     async def _get(self, request: Request, file_id: int, *, is_thumbnail: bool) -> Response:
-        row = await self._file(request, file_id)
+        until = self._link(request)
+        row = await self._file(request, file_id, has_link=until is not None)
         if is_thumbnail and not row["type"].startswith("image/"):
             raise Refused(HTTPStatus.NOT_FOUND, "There is no thumbnail of it.\n")
         sha256 = (row["thumbnail"] if is_thumbnail else None) or row["sha256"]  # without a thumbnail, the picture
@@ -199,8 +200,8 @@ class FileSite:
         headers = [
             ("ETag", etag),
             ("Last-Modified", formatdate(modified, usegmt=True)),
-            ("Cache-Control", "private, max-age=86400, immutable"),
             ("Accept-Ranges", "bytes"),
+            *_caching(until),
         ]
         status = unmet(request.headers, etag=etag, modified=modified)
         if status is not None:
@@ -224,20 +225,23 @@ class FileSite:
         headers.append(("Content-Range", f"bytes {first}-{first + count - 1}/{size}"))
         return Response(HTTPStatus.PARTIAL_CONTENT, Stretch(file, first, count), kind, headers)
 
-    def _has_link(self, request: Request) -> bool:
-        """Whether the request comes with a link that is good. Raises `Refused` where it is not good any more."""
+    def _link(self, request: Request) -> int | None:
+        """Until when the link that the request comes with is good, in seconds since the epoch; None without one.
+
+        Raises `Refused` where it is not good any more.
+        """
         link = parse_qs(request.query)
         if "key" not in link:
-            return False
-        now = time.time_ns() // 1_000_000
-        if not self._links.allows(request.path, until=link.get("until", [""])[0], key=link["key"][0], now=now):
+            return None
+        until, now = link.get("until", [""])[0], time.time_ns() // 1_000_000
+        if not self._links.allows(request.path, until=until, key=link["key"][0], now=now):
             raise Refused(HTTPStatus.FORBIDDEN, "This link is not good any more.\n")
-        return True
+        return int(until)
 
     async def _export(self, request: Request) -> Response:
         user_id = request.path.removeprefix("/export/")
         user = None
-        if self._has_link(request):
+        if self._link(request) is not None:
             user = await self._transactions.on_reader(existing, int(user_id))
         else:
             caller = await self._api.caller_of(request)
@@ -255,12 +259,23 @@ class FileSite:
         body = self._exporter.zipped(identity, user["lang"])
         return Response(HTTPStatus.OK, body, "application/zip", headers)
 
-    async def _file(self, request: Request, file_id: int) -> Row:
-        """The file, for who has a link to it or may see it. Raises `NotFound` and what `Api.caller` does, `Refused`."""
-        if self._has_link(request):
+    async def _file(self, request: Request, file_id: int, *, has_link: bool) -> Row:
+        """The file, for who has a link to it or may see it. Raises `NotFound` and what `Api.caller` does."""
+        if has_link:
             return await self._transactions.on_reader(filing.linked, file_id)
         caller = await self._api.caller_of(request)
         return await self._transactions.in_reader(caller, filing.visible, file_id, field="file_id")
+
+
+def _caching(until: int | None) -> list[tuple[str, str]]:
+    """How long a browser may keep a file (RFC 9111), `until` when its link is good; None: it came with a token.
+
+    The next one who asks for the same address may be somebody else then.
+    """
+    if until is None:
+        return [("Cache-Control", "private, no-cache"), ("Vary", "Authorization")]
+    left = until - time.time_ns() // 1_000_000_000 - 1
+    return [("Cache-Control", f"private, max-age={min(left, 86400)}, immutable")]
 
 
 async def _pieces(body: Body) -> AsyncIterator[bytes]:

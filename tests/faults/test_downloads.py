@@ -226,6 +226,29 @@ async def test_a_link_is_for_one_thing_and_a_while(url: str, ada: User, tmp_path
     assert (await guest.get(link)).status == 404
 
 
+async def test_what_a_token_got_is_not_shown_to_the_next_user_of_the_browser(ada: User) -> None:
+    for content in (HELLO, png(40, 40)):
+        file = await ada.file(content)
+        for at in [file["file_id"], f"{file['file_id']}/thumbnail"][: 1 if content is HELLO else 2]:
+            for headers in ({}, {"range": "bytes=0-3"}):
+                fetched = await ada.fetch(at, **headers)
+                assert (fetched.headers["cache-control"], fetched.headers["vary"]) == (
+                    ["private, no-cache"], ["Authorization"],
+                )  # fmt: skip
+            again = await ada.fetch(at, if_none_match=fetched.headers["etag"][0])
+            assert (again.status, again.headers["vary"]) == (304, ["Authorization"])
+
+
+async def test_what_a_link_got_is_kept_no_longer_than_the_link_is_good(ada: User) -> None:
+    link = (await ada.file(png(40, 40)))["url"]
+    until = int(link.partition("until=")[2].partition("&")[0])
+    for left in (3600, 100, 1):
+        with patch.object(time, "time_ns", lambda left=left: (until - left) * 10**9 + 5):
+            kept = (await ada.get(link)).headers["cache-control"]
+        assert re.fullmatch(r"private, max-age=\d+, immutable", kept[0])
+        assert left - 2 <= int(kept[0].split("=")[1].split(",")[0]) <= left
+
+
 async def test_a_link_outlives_the_daemon(process: Process) -> None:
     ada = await User.of(process.url, (await Person.named(process.url, "ada")).token)
     link = (await ada.file(HELLO))["url"]
