@@ -47,8 +47,9 @@ DOCUMENTS: dict[str, Callable[[], protocol.Json]] = {
 _CLOSE = ("Connection", "close")
 
 ASKED = (
-    "Authorization", "Content-Type", "If-Range", "Range", "Tus-Resumable", "Upload-Checksum", "Upload-Length",
-    "Upload-Metadata", "Upload-Offset", "X-HTTP-Method-Override",
+    "Authorization", "Content-Type", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range",
+    "If-Unmodified-Since", "Range", "Tus-Resumable", "Upload-Checksum", "Upload-Length", "Upload-Metadata",
+    "Upload-Offset", "X-HTTP-Method-Override",
 )  # fmt: skip
 """Headers that pages of listed origins may send."""
 
@@ -91,7 +92,7 @@ class Site:
         if refusal is not None:
             raise Refused(*refusal, headers=[_CLOSE])
         cors = self._cors(origin)
-        if request.method == "OPTIONS" and cors and request.path != "/files":
+        if request.method == "OPTIONS" and origin in self._limits.origins and request.path != "/files":
             return Response(HTTPStatus.NO_CONTENT, headers=cors)
         try:
             response = await self._answer(request)
@@ -146,9 +147,14 @@ class Site:
         return as_response(*await self._api.ask(name, body, token=token, address=request.address))
 
     def _cors(self, origin: str | None) -> Headers:
-        """What lets a page of a listed origin read the answer (the Fetch standard, CORS protocol)."""
-        if origin is None or origin not in self._limits.origins:
+        """What lets a page of a listed origin read the answer (the Fetch standard, CORS protocol).
+
+        An answer to who named no origin, such as an `<img>`, is another one: the browser's cache shall know.
+        """
+        if not self._limits.origins:
             return ()
+        if origin is None or origin not in self._limits.origins:
+            return (("Vary", "Origin"),)
         return (
             ("Access-Control-Allow-Origin", origin),
             ("Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, DELETE"),

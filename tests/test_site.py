@@ -171,7 +171,21 @@ async def test_the_daemons_own_page_needs_no_permission(web: Web, scheme: str) -
 async def test_without_an_origin_nothing_is_said_of_origins(listing: Web) -> None:
     listing.say("POST", "/api/heartbeat", b"{}")
     answered = await listing.answer()
-    assert (answered.status, "access-control-allow-origin" in answered.headers) == (200, False)
+    assert (answered.status, cors(answered.headers)) == (200, {"vary": ["Origin"]})  # it is no answer for a page
+
+
+@pytest.mark.parametrize("target", ["/healthz", "/nothing", "/files/1"])
+async def test_what_an_image_got_is_not_what_a_page_gets(listing: Web, target: str) -> None:
+    """A browser that has shown an image without CORS would give the page the same answer from its cache."""
+    for headers in ({}, {"origin": GOOD}, {"origin": "http://chat.test"}):
+        assert (await listing.get(target, **headers)).headers["vary"] == ["Origin"]
+
+
+async def test_a_page_that_is_listed_may_ask_whether_something_is_new(listing: Web) -> None:
+    asked = {"access_control_request_method": "GET", "access_control_request_headers": "if-none-match"}
+    answered = await listing.get("/files/1", "OPTIONS", origin=GOOD, **asked)
+    may = answered.headers["access-control-allow-headers"][0].lower().split(", ")
+    assert {"if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"} <= set(may)
 
 
 async def test_a_page_that_is_listed_may_read_the_answer(listing: Web) -> None:
