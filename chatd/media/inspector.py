@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from chatd.media import boxes, ebml, pictures, streams
-from chatd.media.kinds import HEAD, sniff
+from chatd.media.kinds import HEAD, UNKNOWN, sniff
 from chatd.media.source import Broken, Measures, Source
 from chatd.record import record
 
@@ -63,7 +63,8 @@ _MOST_MS = 366 * 24 * 3600 * 1000
 def inspect(file: BinaryIO) -> Media:
     """What a seekable file is. It reads 4 MiB at most, wherever they stand, and leaves the position anywhere.
 
-    No content makes it raise: what is broken has no measures. `OSError` is the file system's.
+    No content makes it raise: what is broken has no measures, and without measures nothing is a picture. `OSError` is
+    the file system's.
     """
     source, found = Source(file), Measures()
     type_ = sniff(source.upto(0, HEAD))
@@ -75,6 +76,8 @@ def inspect(file: BinaryIO) -> Media:
     media = Media(type_)
     if found.width and found.height and found.width > 0:
         media = Media(type_, found.width, found.height)
+    elif type_.startswith("image/"):
+        media = Media(UNKNOWN)  # who decodes it may find a picture larger than any limit
     if found.duration_ms is not None and 0.5 < found.duration_ms <= _MOST_MS:
         media = Media(type_, media.width, media.height, round(found.duration_ms))
     return media

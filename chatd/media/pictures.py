@@ -26,8 +26,35 @@ def png(source: Source, found: Measures) -> None:
 
 
 def gif(source: Source, found: Measures) -> None:
-    """GIF89a, section 18: the logical screen."""
-    found.width, found.height = source.little(6, 2), source.little(8, 2)
+    """GIF89a, sections 18 and 20: the logical screen, or more where a frame goes beyond it, as decoders take it.
+
+    Nothing before the first frame is found.
+    """
+    width, height = source.little(6, 2), source.little(8, 2)
+    at = 13 + _table(source.read(10, 1)[0])
+    while (block := source.read(at, 1)) != b"\x3b":
+        if block == b"\x21":
+            at = _after_blocks(source, at + 2)
+        elif block == b"\x2c":
+            frame = source.read(at + 1, 9)
+            left, top, wide, high = (int.from_bytes(frame[n : n + 2], "little") for n in (0, 2, 4, 6))
+            found.width = width = max(width, left + wide)
+            found.height = height = max(height, top + high)
+            at = _after_blocks(source, at + 11 + _table(frame[8]))
+        else:
+            raise Broken
+
+
+def _table(flags: int) -> int:
+    """The bytes that a color table takes (sections 18 and 20)."""
+    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _after_blocks(source: Source, at: int) -> int:
+    """Where a row of sub-blocks ends (section 15)."""
+    while length := source.read(at, 1)[0]:
+        at += 1 + length
+    return at + 1
 
 
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}

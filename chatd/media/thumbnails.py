@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -47,6 +48,7 @@ def thumbnail(path: Path, *, edge: int, most_pixels: int) -> bytes | None:
         if media.type not in _FORMATS or not 0 < size <= most_pixels:
             return None
         Image.MAX_IMAGE_PIXELS = most_pixels  # for what a decoder finds only later; nobody else here uses Pillow
+        warnings.simplefilter("error", Image.DecompressionBombWarning)  # else it has only from twice as many on
         file.seek(0)
         try:
             with Image.open(file, formats=[_FORMATS[media.type]]) as image:

@@ -312,6 +312,17 @@ async def test_a_picture_that_claims_too_much_is_refused(ada: User, tmp_path: Pa
     assert (await ada.fetch(1)).status == 404
 
 
+async def test_a_picture_in_a_small_frame_is_measured_by_its_contents(ada: User) -> None:
+    image = b",\0\0\0\0" + (12000).to_bytes(2, "little") * 2 + b"\0\2\2D\1\0;"
+    hidden = b"GIF89a\1\0\1\0\x80\0\0\xff\xff\xff\0\0\0" + image
+    answered = await ada.post(hidden)
+    assert (answered.status, answered.json["error"]["field"]) == (400, "upload")
+    unmeasured = await ada.file(b"\xff\xd8" + b"\xff\xfe\0\2" * 5000 + b"\xff\xd9")
+    assert (unmeasured["type"], unmeasured["thumbnail_url"]) == ("application/octet-stream", None)
+    sent = {"to_user": "ada", "kind": "image", "file_id": unmeasured["file_id"]}
+    assert await ada.error("send", token=ada.token, **sent) == (400, "invalid")
+
+
 # Who may
 
 
