@@ -6,6 +6,7 @@ Made of the same ops that I could ask for myself, so that it is what I may see, 
 
 from __future__ import annotations
 
+import asyncio
 import io
 import time
 import zipfile
@@ -18,6 +19,7 @@ import orjson
 from chatd import filing
 from chatd.api import Api
 from chatd.context import Row
+from chatd.errors import NotFound
 from chatd.session import Identity
 from chatd.transactions import Transactions
 from chatd.uploads import Uploads
@@ -93,9 +95,14 @@ class Exporter:
                         lines.write(line)
                         yield sink.taken()
                 async for row in self._files(identity):
-                    with archive.open(_entry(f"files/{row['id']}-{row['name']}"), "w", force_zip64=True) as entry:
-                        for offset in range(0, row["size"], PIECE):
-                            entry.write(await self._uploads.read(row["sha256"], offset, PIECE))
+                    try:
+                        file = await self._uploads.open(row["sha256"])
+                    except NotFound:  # recalled meanwhile
+                        continue
+                    name = _entry(f"files/{row['id']}-{row['name']}")
+                    with file, archive.open(name, "w", force_zip64=True) as entry:
+                        while piece := await asyncio.to_thread(file.read, PIECE):
+                            entry.write(piece)
                             yield sink.taken()
             yield sink.taken()
         finally:

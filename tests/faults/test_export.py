@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import random
 import zipfile
 from collections import Counter
 from typing import Any
@@ -80,6 +81,44 @@ async def test_everything_of_mine_and_nothing_else(process: Process, web: Web) -
     assert [line["content"] for line in lines if line["from"] == "moments_of"] == ["Dear diary"]
     assert archive.namelist() == ["account.jsonl", f"files/{file_id}-notes.txt"]
     assert archive.read(f"files/{file_id}-notes.txt") == b"my notes " * 100_000
+
+
+async def test_what_is_recalled_while_it_is_exported_is_left_out(process: Process, web: Web) -> None:
+    """All files are listed before the first is sent; the ZIP stays whole without those that are gone."""
+    ada = await Person.named(process.url, "ada")
+    large, then, last = [await upload(web, ada.token, *file) for file in FILES]
+    sent = await ada.data("send", to_user="ada", kind="file", file_id=then)
+    slow = await asyncio.open_connection("127.0.0.1", process.port, limit=1 << 12)
+    reading = Web(*slow)
+    reading.say("GET", (await ada.data("account_export"))["url"])
+    head = await reading.reader.readuntil(b"large")  # the entry has begun, and its content goes no further than buffers
+    await ada.data("recall", message_id=sent["message_id"])
+    while len(list((process.data / "files").glob("*/*"))) > 2:
+        await ada.events()
+    rest = await asyncio.wait_for(_to_the_last_chunk(reading), PATIENCE)
+    _, archive = opened(Answered(200, {}, _unchunked((head + rest).partition(b"\r\n\r\n")[2])))
+    assert archive.namelist() == ["account.jsonl", f"files/{large}-large", f"files/{last}-last"]
+    assert archive.read(f"files/{last}-last") == b"the last"
+    assert "Traceback" not in process.log
+
+
+FILES = (("large", random.Random(1).randbytes(9_000_000)), ("then", b"and then"), ("last", b"the last"))
+
+
+async def _to_the_last_chunk(web: Web) -> bytes:
+    content = b""
+    while not content.endswith(b"\r\n0\r\n\r\n"):
+        content += await web.reader.read(1 << 16) or pytest.fail("the export was cut")
+    return content
+
+
+def _unchunked(body: bytes) -> bytes:
+    """RFC 9112, section 7.1."""
+    whole, at = bytearray(), 0
+    while size := int(body[at : (end := body.index(b"\r\n", at))], 16):
+        whole += body[end + 2 : end + 2 + size]
+        at = end + 4 + size
+    return bytes(whole)
 
 
 async def test_who_may_have_it(process: Process, web: Web) -> None:
