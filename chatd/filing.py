@@ -59,6 +59,23 @@ UNNAMED = query(
       AND NOT EXISTS (SELECT 1 FROM moment_images i WHERE i.file_id = files.id)
     """
 )
+PASS_ON = query(
+    """/* filing.pass_on */
+    UPDATE files SET user_id = (
+        SELECT e.user_id FROM attachments a JOIN entries e ON e.conversation_id = a.conversation_id AND e.seq = a.seq
+        WHERE a.file_id = files.id ORDER BY e.id LIMIT 1
+    )
+    WHERE id IN :ids
+      AND EXISTS (SELECT 1 FROM attachments a WHERE a.file_id = files.id)
+      AND NOT EXISTS (
+          SELECT 1 FROM attachments a JOIN entries e ON e.conversation_id = a.conversation_id AND e.seq = a.seq
+          WHERE a.file_id = files.id AND e.user_id = files.user_id
+      )
+      AND NOT EXISTS (SELECT 1 FROM users u WHERE u.avatar_file_id = files.id)
+      AND NOT EXISTS (SELECT 1 FROM groups g WHERE g.avatar_file_id = files.id)
+      AND NOT EXISTS (SELECT 1 FROM moment_images i WHERE i.file_id = files.id)
+    """
+)
 FORGET = query(
     """/* filing.forget */
     DELETE FROM files WHERE id IN :ids AND unnamed_since IS NOT NULL RETURNING sha256, thumbnail
@@ -177,9 +194,13 @@ async def named(ctx: Context, file_ids: Sequence[int]) -> None:
 
 
 async def unnamed(ctx: Context, file_ids: Sequence[int]) -> None:
-    """Something does not name these files any more. If nothing else does, they are forgotten after a while."""
+    """Something does not name these files any more. If nothing else does, they are forgotten after a while.
+
+    What only others' messages name, who have passed it on, is the first of theirs from now on, and fills their room.
+    """
     if file_ids:
         await ctx.db.run(UNNAMED, ids=list(file_ids), now=ctx.now)
+        await ctx.db.run(PASS_ON, ids=list(file_ids))
 
 
 async def forget(ctx: Context, file_ids: Sequence[int]) -> None:

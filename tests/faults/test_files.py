@@ -19,7 +19,7 @@ import pytest
 from chatd import housekeeping, transactions, uploads
 from chatd.config import Config, Files
 from tests.files import BYTES, HELLO, TUS, User, code, noise, on_disk, png, settled, told_offset, wav
-from tests.support import PASSWORD, PATIENCE, Person, Process, Web, befriend, config_for, running
+from tests.support import PASSWORD, PATIENCE, Answered, Person, Process, Web, befriend, config_for, running
 
 
 def _settings(tmp_path: Path, **files: Any) -> Config:
@@ -200,6 +200,33 @@ async def test_how_much_a_user_may_have(tmp_path: Path) -> None:
         assert (await ada.post(noise(1000, 9))).status == 201  # what is recalled makes room
         for size in (1001, 10**14):
             assert code(await ada.create(size)) == (413, "too_large")
+
+
+async def test_what_others_have_passed_on_fills_their_room(tmp_path: Path) -> None:
+    """Who uploaded it could not free it."""
+    async with running(_settings(tmp_path, max_bytes=1000, user_bytes=1500)) as url:
+        people = {name: await Person.named(url, name) for name in ("ada", "bob")}
+        ada, bob = [await User.of(url, person.token) for person in people.values()]
+        await befriend(people["ada"], people["bob"], username="bob")
+
+        async def post(name: str, content: bytes) -> Answered:  # a refused body ends its connection
+            return await (await User.of(url, people[name].token)).post(content)
+
+        file_id = (await ada.file(noise(1000)))["file_id"]
+        sent = [
+            await people["ada"].data("send", to_user=to, kind="file", file_id=file_id) for to in ("bob", "ada", "bob")
+        ]
+        passed = await people["bob"].data("forward", message_id=sent[0]["message_id"], to_user="bob")
+        for message in sent:
+            assert code(await post("ada", noise(1000, 2))) == (413, "quota_exceeded")
+            assert (await post("bob", noise(10))).status == 201
+            await people["ada"].data("recall", message_id=message["message_id"])
+        assert (await post("ada", noise(1000, 2))).status == 201
+        assert code(await post("bob", noise(1000, 3))) == (413, "quota_exceeded")
+        assert (await bob.fetch(file_id)).body == noise(1000)
+        assert (await ada.fetch(file_id)).status == 404
+        await people["bob"].data("recall", message_id=passed["message_id"])
+        assert (await post("bob", noise(1000, 3))).status == 201
 
 
 async def test_an_upload_of_unknown_size_may_not_be_larger_than_a_file(tmp_path: Path) -> None:
