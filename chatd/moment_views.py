@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from chatd import filing
 from chatd.context import Context, Row
@@ -113,6 +113,17 @@ LIKES_BY_KNOWN = query(
     WHERE l.viewer_id = :me AND l.moment_id = :moment_id AND l.user_id = k.friend_id
     """
 )
+LIKES_OF = query(
+    """/* moment_views.likes_of */
+    SELECT moment_id, liked_at FROM moment_likes
+    WHERE user_id = :user_id AND liked_at IS NOT NULL AND moment_id > :after ORDER BY moment_id LIMIT :most
+    """
+)
+COMMENTS_OF = query(
+    """/* moment_views.comments_of */
+    SELECT * FROM moment_comments WHERE user_id = :user_id AND id > :after ORDER BY id LIMIT :most
+    """
+)
 COMMENTS = query(
     """/* moment_views.comments */
     SELECT c.id, c.moment_id, c.total FROM (
@@ -200,6 +211,27 @@ async def _likes(ctx: Context, rows: Sequence[Row]) -> dict[int, int]:
                 counted = await ctx.db.one(LIKES_BY_KNOWN, others=[ctx.user_id, row["user_id"]], **at)
             found[row["id"]] = 0 if counted is None else min(counted["count"], MANY_LIKES)
     return found
+
+
+async def likes_of(ctx: Context, user_id: int, *, after: int, most: int = 200) -> list[dict[str, Any]]:
+    """The moments that a user likes, by id."""
+    rows = await ctx.db.all(LIKES_OF, user_id=user_id, after=after, most=most)
+    return [{"moment_id": row["moment_id"], "created_at": rfc3339(row["liked_at"])} for row in rows]
+
+
+async def comments_of(ctx: Context, user_id: int, *, after: int, most: int = 200) -> list[dict[str, Any]]:
+    """What a user has commented, by id, whether or not that one may still see the moment."""
+    rows = await ctx.db.all(COMMENTS_OF, user_id=user_id, after=after, most=most)
+    return [
+        {
+            "comment_id": row["id"],
+            "moment_id": row["moment_id"],
+            "content": row["content"],
+            "reply_to": row["reply_to"],
+            "created_at": rfc3339(row["created_at"]),
+        }
+        for row in rows
+    ]
 
 
 async def comments(ctx: Context, comment_ids: Sequence[int]) -> list[Comment]:

@@ -7,7 +7,9 @@ import io
 import random
 import zipfile
 from collections import Counter
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -63,14 +65,19 @@ async def test_everything_of_mine_and_nothing_else(process: Process, web: Web) -
     await eve.data("send", to_user="bob", content="not for ada")
     await ada.data("block", user="eve")
     await ada.data("moment_post", content="Dear diary", visibility="private")
-    await bob.data("moment_post", content="not ada's")
+    theirs = await bob.data("moment_post", content="not ada's")
+    await ada.data("moment_like", moment_id=theirs["moment_id"], on=True)
+    for number in range(201):  # more than a page
+        await ada.data("moment_comment", moment_id=theirs["moment_id"], content=f"comment {number}")
+    await ada.data("invite_create", note="for carol")
 
     web.say("GET", (await ada.data("account_export"))["url"])
     answered = await whole(web)
     assert (answered.status, answered.headers["content-type"]) == (200, ["application/zip"])
     lines, archive = opened(answered)
     assert {
-        *("profile", "sessions", "friends", "friend_requests", "blocks", "moments_of", "conversations", "history")
+        *("profile", "sessions", "friends", "friend_requests", "blocks", "moments_of", "conversations", "history"),
+        *("moment_like", "moment_comment", "invites"),
     } == {line["from"] for line in lines}
     by_op = Counter(line["from"] for line in lines)
     assert by_op["history"] == 452
@@ -79,8 +86,35 @@ async def test_everything_of_mine_and_nothing_else(process: Process, web: Web) -
     assert messages[1:] == [*(f"message {number}" for number in range(450)), "an answer"]
     assert [line["settings"]["email"] for line in lines if line["from"] == "profile"] == ["ada@chat.test"]
     assert [line["content"] for line in lines if line["from"] == "moments_of"] == ["Dear diary"]
+    assert [line["moment_id"] for line in lines if line["from"] == "moment_like"] == [theirs["moment_id"]]
+    comments = [line["content"] for line in lines if line["from"] == "moment_comment"]
+    assert comments == [f"comment {number}" for number in range(201)]
+    assert [line["note"] for line in lines if line["from"] == "invites"] == ["for carol"]
     assert archive.namelist() == ["account.jsonl", f"files/{file_id}-notes.txt"]
     assert archive.read(f"files/{file_id}-notes.txt") == b"my notes " * 100_000
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("文" * 200 + ".tar.gz", ".gz"),
+        ("é" * 255, ""),
+        ("a" * 251 + ".txt", ".txt"),
+        ("b." + "😀" * 200, "." + "😀" * 62),
+    ],
+)
+async def test_names_are_as_long_as_file_systems_take(
+    process: Process, web: Web, tmp_path: Path, name: str, ending: str
+) -> None:
+    ada = await Person.named(process.url, "ada")
+    await upload(web, ada.token, quote(name), b"x")
+    web.say("GET", (await ada.data("account_export"))["url"])
+    _, archive = opened(await whole(web))
+    archive.extractall(tmp_path / "unpacked")
+    (found,) = (tmp_path / "unpacked" / "files").iterdir()
+    assert 250 < len(found.name.encode()) <= 255
+    assert found.suffix == ending
+    assert found.read_bytes() == b"x"
 
 
 async def test_what_is_recalled_while_it_is_exported_is_left_out(process: Process, web: Web) -> None:
