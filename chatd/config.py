@@ -126,6 +126,7 @@ class Search:
 class Files:
     max_bytes: Annotated[int, Whole(1, 1 << 40)] = 10 * 1024 * 1024
     user_bytes: Annotated[int, Whole(1, 1 << 50)] = 1024 * 1024 * 1024
+    reserve: Annotated[int, Whole(0, 1 << 50)] = 64 * 1024 * 1024
     uploads_per_user: Count = 20
     keep_uploads: Hours = 24
     pixels: Annotated[int, Whole(1, 1_000_000_000)] = 50_000_000

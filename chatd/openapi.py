@@ -202,7 +202,9 @@ def _front() -> Json:
 PAGES: dict[str, Json] = {
     "/": _front(),
     "/healthz": _page("Whether the daemon runs.", name="healthz", schema=_OK),
-    "/readyz": _page("Whether the database answers.", name="readyz", schema=_OK, others={"503": _UNREADY}),
+    "/readyz": _page(
+        "Whether the database answers and the disk has room.", name="readyz", schema=_OK, others={"503": _UNREADY}
+    ),
     "/protocol.json": _document("JSON Schema of every frame of the protocol.", name="protocol"),
     "/openapi.json": _document("This document.", name="openapi"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -58,6 +59,9 @@ TOLD = (
     "Tus-Resumable", "Tus-Version", "Upload-Expires", "Upload-Length", "Upload-Offset",
 )  # fmt: skip
 """Headers that they may read."""
+
+FULL = 1024 * 1024
+"""Bytes: where fewer are free, no message can be counted on to be stored."""
 
 _NOTHING = "There is nothing here. GET / says what this is.\n"
 
@@ -133,6 +137,8 @@ class Site:
             await self._transactions.on_reader(_nothing)
         except Exception as error:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer.\n") from error
+        if await asyncio.to_thread(_free, self._transactions.config.database.data) < FULL:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "The disk is full.\n")
 
     async def _op(self, request: Request) -> Response:
         only(request, "POST")
@@ -177,6 +183,10 @@ def _made(path: str) -> tuple[bytes, str]:
     """A document and its entity tag."""
     body = orjson.dumps(DOCUMENTS[path]())
     return body, f'"{blake2b(body, digest_size=12).hexdigest()}"'
+
+
+def _free(folder: str) -> int:
+    return shutil.disk_usage(folder).free
 
 
 async def _nothing(_ctx: object) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import hmac
 import logging
@@ -60,8 +61,9 @@ class Checksum:
 class _Writing:
     """Somebody writes an upload, from an offset on, until somebody else does."""
 
-    def __init__(self, descriptor: int, offset: int) -> None:
+    def __init__(self, descriptor: int, offset: int, *, reserve: int) -> None:
         self._descriptor = descriptor
+        self._reserve = reserve
         self._lock = asyncio.Lock()
         self._is_open = True
         self.offset = offset
@@ -78,7 +80,7 @@ class _Writing:
         async with self._lock:
             if not self._is_open:
                 raise WrongOffset(offset=str(self.offset))
-            await asyncio.to_thread(_write, self._descriptor, step, self.offset)
+            await asyncio.to_thread(_write, self._descriptor, step, self.offset, self._reserve)
             self.offset += len(step)
 
     async def close(self, *, back_to: int | None = None) -> None:
@@ -89,11 +91,19 @@ class _Writing:
                 await asyncio.to_thread(_close, self._descriptor, back_to)
 
 
-def _write(descriptor: int, rest: memoryview, offset: int) -> None:
+def _write(descriptor: int, rest: memoryview, offset: int, reserve: int) -> None:
+    if _free(descriptor) < reserve + len(rest):
+        raise OSError(errno.ENOSPC, "no more than [files] reserve is free")
     while rest:
         written = os.pwrite(descriptor, rest, offset)
         rest, offset = rest[written:], offset + written
     os.fdatasync(descriptor)
+
+
+def _free(descriptor: int) -> int:
+    """Bytes that may still be written where this file is."""
+    found = os.fstatvfs(descriptor)
+    return found.f_bavail * found.f_frsize
 
 
 def _close(descriptor: int, back_to: int | None) -> None:
@@ -134,7 +144,8 @@ class Uploads:
         """Write what comes of an upload from `offset` (None: from where it is) on; whoever wrote it before stops.
 
         Returns the new offset. What has come stays, whatever is raised: `WrongOffset`, `TooLarge` past `most` bytes,
-        `Unavailable`, and what `pieces` raises; but with a `check` all of it counts, or `WrongChecksum` and nothing.
+        what `pieces` raises; but nothing of it with `Unavailable`, where the disk takes no more, and, with a `check`, with
+        `WrongChecksum`.
         """
         return await self._undisturbed(self._receive(token, pieces, offset=offset, most=most, check=check))
 
@@ -142,7 +153,8 @@ class Uploads:
         self, token: str, pieces: AsyncIterator[bytes], *, offset: int | None, most: int, check: Checksum | None
     ) -> int:
         writing = await self._begin(token, offset)
-        begun, checked, is_right = writing.offset, hashlib.new(check.algorithm) if check else None, False
+        begun, checked = writing.offset, hashlib.new(check.algorithm) if check else None
+        is_right = is_full = False
         try:
             async for piece in pieces:
                 if writing.offset + len(piece) > most:
@@ -154,9 +166,12 @@ class Uploads:
             is_right = check is None or checked is None or hmac.compare_digest(checked.digest(), check.digest)
             if not is_right:
                 raise WrongChecksum
+        except Unavailable:
+            is_full = True
+            raise
         finally:
             with _disk_errors():
-                await writing.close(back_to=begun if checked is not None and not is_right else None)
+                await writing.close(back_to=begun if is_full or (checked is not None and not is_right) else None)
             if self._open.get(token) is writing:
                 del self._open[token]
         return writing.offset
@@ -175,7 +190,9 @@ class Uploads:
             received = await self.received(token)
             if self._placing[token] or offset not in (None, received):
                 raise WrongOffset(field="offset", offset=str(received))
-            writing = self._open[token] = _Writing(await _on_disk(self.store.open, token), received)
+            writing = self._open[token] = _Writing(
+                await _on_disk(self.store.open, token), received, reserve=self._config.reserve
+            )
             return writing
 
     async def _stop(self, token: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -81,6 +82,13 @@ async def test_a_daemon_lives_without_its_database_and_is_not_ready(web: Web) ->
         assert (await web.get("/healthz")).status == 200
         assert (await web.get("/readyz")).status in (500, 503)
     assert (await web.get("/readyz")).status == 200
+
+
+async def test_a_daemon_whose_disk_is_full_is_not_ready(web: Web) -> None:
+    for free, status in ((10**6, 503), (0, 503), (10**9, 200)):
+        with patch("shutil.disk_usage", return_value=SimpleNamespace(free=free)):
+            assert (await web.get("/readyz")).status == status
+            assert (await web.get("/healthz")).status == 200
 
 
 async def test_an_unready_daemon_is_no_defect(web: Web, caplog: pytest.LogCaptureFixture) -> None:

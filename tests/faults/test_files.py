@@ -173,6 +173,30 @@ async def test_a_folder_that_takes_nothing_is_told(ada: User, tmp_path: Path) ->
     assert await (await ada.anew()).file(HELLO)
 
 
+async def test_uploads_leave_room_on_the_disk_for_messages(tmp_path: Path) -> None:
+    """What has come of a piece that finds no room is taken back, and the next goes on as if it had not been sent."""
+    async with running(_settings(tmp_path, reserve=1000)) as url:
+        person = await Person.named(url, "ada")
+        ada = await User.of(url, person.token)
+        content = noise(3 * uploads.STEP)
+        at = await ada.begun(len(content))
+        assert (await ada.patch(at, 0, content[:500])).status == 204
+        room = iter([10**9, 10**9])
+        with patch.object(uploads, "_free", lambda _: next(room, 1000)):
+            answered = await (await ada.anew()).patch(at, 500, content[500:])
+        assert code(answered) == (500, "unavailable")
+        assert on_disk(tmp_path)["uploads"] == [at.rpartition("/")[2]]
+        ada = await ada.anew()
+        assert await ada.offset(at) == 500
+        with patch.object(uploads, "_free", lambda _: 1000):
+            assert code(await ada.post(HELLO)) == (500, "unavailable")
+            await person.data("send", to_user="ada", content="a message needs no more than its room")
+        assert len(on_disk(tmp_path)["uploads"]) == 1
+        ada = await ada.anew()
+        assert (await ada.patch(at, 500, content[500:])).headers["chatd-file-id"] == ["1"]
+        assert (await ada.fetch(1)).body == content
+
+
 # How much
 
 
