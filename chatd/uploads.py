@@ -144,7 +144,7 @@ class Uploads:
         """Write what comes of an upload from `offset` (None: from where it is) on; whoever wrote it before stops.
 
         Returns the new offset. What has come stays, whatever is raised: `WrongOffset`, `TooLarge` past `most` bytes,
-        what `pieces` raises; but nothing of it with `Unavailable`, where the disk takes no more, and, with a `check`, with
+        what `pieces` raises; but nothing of it with `Unavailable`, where the disk takes no more, nor with a `check` and
         `WrongChecksum`.
         """
         return await self._undisturbed(self._receive(token, pieces, offset=offset, most=most, check=check))
