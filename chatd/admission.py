@@ -42,12 +42,17 @@ class Admission:
 
     def behind(self, address: str, forwarded_for: Sequence[str]) -> str:
         """The client's address: the last hop of X-Forwarded-For that is no trusted proxy, where a trusted one asks."""
-        return self.last_hop(forwarded_for) or address if self._is_proxy(address) else address
+        return self._last_hop(forwarded_for) or address if self._is_proxy(address) else address
 
-    def last_hop(self, forwarded_for: Sequence[str]) -> str | None:
+    def vouches(self, peer: str, forwarded_for: Sequence[str], *, for_: str) -> bool:
+        """Whether what a peer has forwarded is this address's own: a trusted one says so, or every hop is that one."""
+        if self._is_proxy(peer):
+            return self._last_hop(forwarded_for) == for_
+        return set(_hops(forwarded_for)) == {for_}
+
+    def _last_hop(self, forwarded_for: Sequence[str]) -> str | None:
         """The last hop of X-Forwarded-For that is no trusted proxy."""
-        hops = [hop.strip() for hop in ",".join(forwarded_for).split(",")]
-        return next((hop for hop in reversed(hops) if hop and not self._is_proxy(hop)), None)
+        return next((hop for hop in reversed(_hops(forwarded_for)) if hop and not self._is_proxy(hop)), None)
 
     def moved(self, address: str, forwarded_for: Sequence[str]) -> str:
         """The same, and the connection counts from now on as its client's: it is one client's alone."""
@@ -92,6 +97,10 @@ class Admission:
         except ValueError:
             return False
         return host != "" and host in [one.lower() for one in hosts]
+
+
+def _hops(forwarded_for: Sequence[str]) -> list[str]:
+    return [hop.strip() for hop in ",".join(forwarded_for).split(",")]
 
 
 def is_among(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:

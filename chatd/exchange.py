@@ -93,13 +93,17 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`headers` by lower-case name; of a name that came more than once, the values with commas between."""
+    """`headers` by lower-case name; of a name that came more than once, the values with commas between.
+
+    `address` is the client's, `peer` that of the connection: a proxy's, where one is trusted.
+    """
 
     method: str
     path: str
     query: str
     headers: Mapping[str, str]
     address: str
+    peer: str
     body: Body
 
 

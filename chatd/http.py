@@ -183,7 +183,7 @@ class HttpConnection(asyncio.Protocol):
         address = self._forwarded(self.address, hops)
         self.deadline = self._loop.time() + self._idle
         self._body = Body(wanted=self._go_on, taken=self._taken)
-        request = Request(event.method.decode("ascii"), path, query, headers, address, self._body)
+        request = Request(event.method.decode("ascii"), path, query, headers, address, self.address, self._body)
         self._task = self._loop.create_task(self._respond(request))
 
     def _go_on(self) -> None:

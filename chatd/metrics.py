@@ -88,7 +88,7 @@ class Metrics:
         Whoever comes through a proxy that is not trusted has no address of its own, and the proxy's is not enough.
         """
         hops = request.headers.get("x-forwarded-for")
-        is_its_own = hops is None or request.address == self._admission.last_hop([hops])
+        is_its_own = hops is None or self._admission.vouches(request.peer, [hops], for_=request.address)
         if is_its_own and is_among(request.address, self._allowed):
             return True
         wanted = self._config.metrics.token

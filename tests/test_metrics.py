@@ -587,6 +587,13 @@ async def test_behind_a_trusted_proxy_the_clients_address_counts(tmp_path: Path)
 
 
 async def test_who_comes_through_a_proxy_that_is_not_trusted_is_not_taken_for_it(web: Web) -> None:
-    for hops in ("6.6.6.6", "127.0.0.1, 6.6.6.6", "::1", ""):
-        assert like_nothing(await web.get("/metrics", x_forwarded_for=hops))
+    for hops in ("6.6.6.6", "127.0.0.1, 6.6.6.6", "6.6.6.6, 127.0.0.1", "6.6.6.6,,127.0.0.1", ", 127.0.0.1", "::1", ""):
+        assert like_nothing(await web.get("/metrics", x_forwarded_for=hops)), hops
     await shown(web)
+    await shown(web, x_forwarded_for="127.0.0.1, 127.0.0.1")
+
+
+async def test_a_proxy_that_is_trusted_vouches_for_nobody_elses(tmp_path: Path) -> None:
+    async with watched(config_with(tmp_path, proxies=("10.0.0.1",), allow=("127.0.0.1",))) as (_, web):
+        for hops in ("6.6.6.6, 127.0.0.1", "10.0.0.1", "127.0.0.1, 10.0.0.1"):
+            assert like_nothing(await web.get("/metrics", x_forwarded_for=hops)), hops
