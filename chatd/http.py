@@ -144,7 +144,8 @@ class HttpConnection(asyncio.Protocol):
                 if self._body is not None and self._body.ended:
                     self.transport.pause_reading()  # what comes after the last request is nobody's
                     return
-                self._refuse(HTTPStatus(error.error_status_hint), f"{error}.\n")
+                why = str(error).partition(": bytearray(")[0]  # what is wrong, without what came
+                self._refuse(HTTPStatus(error.error_status_hint), f"{why}.\n")
                 return
             if isinstance(event, h11.Request):
                 self._begin(event)

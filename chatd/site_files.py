@@ -122,6 +122,8 @@ class FileSite:
 
     async def _create(self, request: Request) -> Response:
         _speaks_tus(request)
+        if "upload-defer-length" in request.headers:  # an extension that EXTENSIONS does not have
+            raise Refused(HTTPStatus.BAD_REQUEST, "Upload-Defer-Length is not known: tell the Upload-Length alone.\n")
         size = _number(request.headers, "upload-length")
         name = _filename(request.headers.get("upload-metadata", ""))
         status, reply = await self._api.of(request, "upload_begin", name=name, size=size)

@@ -406,6 +406,7 @@ async def test_headers_of_a_piece(ada: User, change: dict[str, str | None], stat
         ({"upload_length": "ten"}, 400),
         ({"upload_length": "99999999999999999999"}, 400),
         ({"upload_defer_length": "1"}, 400),
+        ({"upload_length": "5", "upload_defer_length": "1"}, 400),
         ({"upload_length": "10485761"}, 413),
         ({"upload_length": "5", "tus_resumable": "2.0.0"}, 412),
         ({"upload_length": "5", "upload_metadata": "filename"}, 201),

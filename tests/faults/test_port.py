@@ -155,7 +155,7 @@ async def test_the_paths_of_the_socket(url: str, path: str) -> None:
         (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 404, b"There is nothing here"),
         # from here on the connection is closed
         (b"GET / HTTP/1.0\r\nHost: x\r\n\r\n", 200, b"ws://x/ws"),
-        (b"nonsense\r\n\r\n", 400, b"illegal request line"),
+        (b"nonsense\r\n\r\n", 400, b"illegal request line.\n"),
         (b"\r\n\r\n", 400, b"no request line"),
         (b"GET / HTTP/1.1\r\n\r\n", 400, b"Host"),
         (b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431, b""),
