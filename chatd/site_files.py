@@ -85,19 +85,23 @@ class FileSite:
 
     # Uploads in one request
 
-    async def _post(self, request: Request) -> Response:
+    async def _post(self, request: Request, *, is_empty: bool = False) -> Response:
         if request.headers.get("content-type", "").lower().startswith("multipart/"):
             why = "Send the file itself as the body, its name as ?name=…\n"
             raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, why)
-        length = request.headers.get("content-length")
-        size = None if length is None else min(int(length), MAX_ID)
+        length = request.headers.get("content-length", "0")  # without either there is no body (RFC 9112, section 6.3)
+        is_chunked = "transfer-encoding" in request.headers and not is_empty
+        size = None if is_chunked else min(int(length), MAX_ID)
         name = parse_qs(request.query).get("name", ["file"])[0]
         status, reply = await self._api.of(request, "upload_begin", name=name, size=size)
         if status is not HTTPStatus.OK:
             return as_response(status, reply)
         token = orjson.loads(reply)["data"]["upload"]
         try:
-            await self._uploads.receive(token, _pieces(request.body), offset=0, most=size or self._limits.max_bytes)
+            most = size or self._limits.max_bytes
+            if not await self._uploads.receive(token, _pieces(request.body), offset=0, most=most) and is_chunked:
+                await self._api.of(request, "upload_cancel", upload=token)
+                return await self._post(request, is_empty=True)
             status, reply = await self._api.of(request, "upload_end", upload=token)
             if status is HTTPStatus.OK:
                 location = f"/files/{orjson.loads(reply)['data']['file_id']}"
