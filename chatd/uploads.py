@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import hashlib
 import hmac
 import logging
 import os
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +25,7 @@ from chatd.db.query import query
 from chatd.errors import Invalid, NotFound, Phrase, TooLarge, Unavailable, WrongOffset
 from chatd.store import Store
 from chatd.transactions import Transactions
+from chatd.writing import Writing
 
 log = logging.getLogger("chatd.uploads")
 
@@ -35,12 +34,6 @@ T = TypeVar("T")
 
 CHECKSUMS = ("sha256", "sha1", "md5")
 """Algorithms that what is sent can be checked with."""
-
-STEP = 128 * 1024
-"""Bytes of an upload that are brought to the disk at a time: the database's own write has to wait for them."""
-
-REST = 1.0
-"""Times what a step took: so long its upload then leaves the disk to the database."""
 
 KNOWN = query("/* uploads.known */ SELECT token FROM uploads WHERE token IN :tokens AND file_id IS NULL")
 EXPIRE = query("/* uploads.expire */ DELETE FROM uploads WHERE expires_at <= :now RETURNING token")
@@ -58,63 +51,6 @@ class Checksum:
     digest: bytes
 
 
-class _Writing:
-    """Somebody writes an upload, from an offset on, until somebody else does."""
-
-    def __init__(self, descriptor: int, offset: int, *, reserve: int) -> None:
-        self._descriptor = descriptor
-        self._reserve = reserve
-        self._lock = asyncio.Lock()
-        self._is_open = True
-        self.offset = offset
-
-    async def write(self, piece: bytes) -> None:
-        """Bring all of it to the disk, step by step."""
-        view = memoryview(piece)
-        for start in range(0, len(piece), STEP):
-            begun = time.monotonic()
-            await self._step(view[start : start + STEP])
-            await asyncio.sleep(REST * (time.monotonic() - begun))
-
-    async def _step(self, step: memoryview) -> None:
-        async with self._lock:
-            if not self._is_open:
-                raise WrongOffset(offset=str(self.offset))
-            await asyncio.to_thread(_write, self._descriptor, step, self.offset, self._reserve)
-            self.offset += len(step)
-
-    async def close(self, *, back_to: int | None = None) -> None:
-        """What was written is on the disk, or it is taken back as far as this offset."""
-        async with self._lock:
-            if self._is_open:
-                self._is_open = False
-                await asyncio.to_thread(_close, self._descriptor, back_to)
-
-
-def _write(descriptor: int, rest: memoryview, offset: int, reserve: int) -> None:
-    if _free(descriptor) < reserve + len(rest):
-        raise OSError(errno.ENOSPC, "no more than [files] reserve is free")
-    while rest:
-        written = os.pwrite(descriptor, rest, offset)
-        rest, offset = rest[written:], offset + written
-    os.fdatasync(descriptor)
-
-
-def _free(descriptor: int) -> int:
-    """Bytes that may still be written where this file is."""
-    found = os.fstatvfs(descriptor)
-    return found.f_bavail * found.f_frsize
-
-
-def _close(descriptor: int, back_to: int | None) -> None:
-    try:
-        if back_to is not None:
-            os.truncate(descriptor, back_to)
-        os.fdatasync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 class Uploads:
     """Writes uploads, makes files of them, and deletes what no file holds."""
 
@@ -122,7 +58,7 @@ class Uploads:
         self.store = store
         self._transactions = transactions
         self._config = config
-        self._open: dict[str, _Writing] = {}
+        self._open: dict[str, Writing] = {}
         self._beginning = asyncio.Lock()
         self._deleting = asyncio.Lock()
         self._decoder = ThreadPoolExecutor(1, "chatd-pictures")  # one at a time, and the memory is one thread's
@@ -141,7 +77,8 @@ class Uploads:
     async def receive(
         self, token: str, pieces: AsyncIterator[bytes], *, offset: int | None, most: int, check: Checksum | None = None
     ) -> int:
-        """Write what comes of an upload from `offset` (None: from where it is) on; whoever wrote it before stops.
+        """Write what comes of an upload from `offset` (None: from where it is) on; whoever wrote it before stops,
+        unless the offset is another than where that one is.
 
         Returns the new offset. What has come stays, whatever is raised: `WrongOffset`, `TooLarge` past `most` bytes,
         what `pieces` raises; but nothing of it with `Unavailable`, where the disk takes no more, nor with a `check` and
@@ -184,13 +121,16 @@ class Uploads:
 
         return await self.receive(token, pieces(), offset=offset, most=most)
 
-    async def _begin(self, token: str, offset: int | None) -> _Writing:
+    async def _begin(self, token: str, offset: int | None) -> Writing:
         async with self._beginning:
+            writing = self._open.get(token)
+            if writing is not None and offset is not None and offset != (reached := await writing.reached()):
+                raise WrongOffset(field="offset", offset=str(reached))  # it knows less than who writes it
             await self._stop(token)
             received = await self.received(token)
             if self._placing[token] or offset not in (None, received):
                 raise WrongOffset(field="offset", offset=str(received))
-            writing = self._open[token] = _Writing(
+            writing = self._open[token] = Writing(
                 await _on_disk(self.store.open, token), received, reserve=self._config.reserve
             )
             return writing

@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 import pytest
 
-from chatd import housekeeping, transactions, uploads
+from chatd import housekeeping, transactions, writing
 from chatd.config import Config, Files
 from tests.files import BYTES, HELLO, TUS, User, code, noise, on_disk, png, settled, told_offset, wav
 from tests.support import PASSWORD, PATIENCE, Answered, Person, Process, Web, befriend, config_for, running
@@ -181,17 +181,17 @@ async def test_uploads_leave_room_on_the_disk_for_messages(tmp_path: Path) -> No
     async with running(_settings(tmp_path, reserve=1000)) as url:
         person = await Person.named(url, "ada")
         ada = await User.of(url, person.token)
-        content = noise(3 * uploads.STEP)
+        content = noise(3 * writing.STEP)
         at = await ada.begun(len(content))
         assert (await ada.patch(at, 0, content[:500])).status == 204
         room = iter([10**9, 10**9])
-        with patch.object(uploads, "_free", lambda _: next(room, 1000)):
+        with patch.object(writing, "_free", lambda _: next(room, 1000)):
             answered = await (await ada.anew()).patch(at, 500, content[500:])
         assert code(answered) == (500, "unavailable")
         assert on_disk(tmp_path)["uploads"] == [at.rpartition("/")[2]]
         ada = await ada.anew()
         assert await ada.offset(at) == 500
-        with patch.object(uploads, "_free", lambda _: 1000):
+        with patch.object(writing, "_free", lambda _: 1000):
             assert code(await ada.post(HELLO)) == (500, "unavailable")
             await person.data("send", to_user="ada", content="a message needs no more than its room")
         assert len(on_disk(tmp_path)["uploads"]) == 1
@@ -619,6 +619,23 @@ async def test_a_connection_that_hangs_is_taken_over(other_loop: User) -> None:
     assert (await phone.fetch(done.headers["chatd-file-id"][0])).body == content
 
 
+async def test_who_knows_less_does_not_end_what_is_under_way(other_loop: User) -> None:
+    ada, content = other_loop, noise(200_000)
+    held = await ada.begun(len(content))
+    url = f"ws://127.0.0.1:{ada.writer.get_extra_info('peername')[1]}/ws"
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in {**TUS, **ada.auth}.items())
+    head = f"PATCH {held} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\nContent-Type: {BYTES}\r\n"
+    ada.writer.write(f"{head}Content-Length: 200000\r\n{lines}\r\n".encode() + content[:100_000])
+    phone = await User.of(url, ada.token)
+    async with asyncio.timeout(PATIENCE):
+        while await phone.offset(held) < 100_000:
+            pass
+    for offset in (0, 99_999, 100_001):
+        assert code(await (await User.of(url, ada.token)).patch(held, offset, b"x")) == (409, "wrong_offset")
+    ada.writer.write(content[100_000:])
+    assert told_offset(await ada.answer()) == (204, len(content))
+
+
 async def test_a_body_that_comes_too_slowly_is_not_waited_for(tmp_path: Path) -> None:
     async with running(config_for(tmp_path, ping_interval=0.05, ping_timeout=0.05, handshake_timeout=0.2)) as url:
         ada = await User.of(url, (await Person.named(url, "ada")).token)
@@ -704,14 +721,14 @@ async def test_who_goes_away_while_the_disk_is_slow_closes_nothing_under_it(
     at = await ada.begun(13)
     began, let_go, written = threading.Event(), threading.Event(), []
 
-    def slowly(descriptor: int, piece: bytes, offset: int) -> None:
+    def slowly(descriptor: int, piece: bytes, offset: int, _reserve: int) -> None:
         began.set()
         assert let_go.wait(PATIENCE)
         os.fstat(descriptor)
         assert os.pwrite(descriptor, piece, offset) == len(piece)
         written.append(bytes(piece))
 
-    with patch.object(uploads, "_write", slowly):
+    with patch.object(writing, "_write", slowly):
         ada.patch_says(at, 0, HELLO)
         assert await asyncio.to_thread(began.wait, PATIENCE)
         ada.reset()
