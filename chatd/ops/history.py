@@ -177,10 +177,7 @@ class History:
 
 @record
 class Page:
-    """`more` says that there are more in the direction asked for.
-
-    What the log's entries up to `last_seq` say is in it: an event above that is to be applied to it, one below is not.
-    """
+    """`more` in the direction asked for. What the log says up to `last_seq` is in it, and nothing that came later."""
 
     conversation_id: int
     messages: tuple[MessageInHistory, ...]
@@ -249,8 +246,7 @@ async def history(ctx: Context, request: History, at: Membership) -> Page:
         most=request.limit + 1,
     )
     held, more = _page(rows, request.limit)
-    messages = await _in_history(ctx, at, held if forward else held[::-1])
-    return Page(conversation_id=at.conversation_id, messages=messages, more=more, last_seq=at.last_seq)
+    return Page(at.conversation_id, await _in_history(ctx, at, held if forward else held[::-1]), more, at.last_seq)
 
 
 async def _in_history(ctx: Context, at: Membership, rows: Sequence[Row]) -> tuple[MessageInHistory, ...]:
