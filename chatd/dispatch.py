@@ -152,7 +152,7 @@ class Dispatcher:
                 if op.before is not None and op.schema.secrets:
                     call.told = told
             call.op = op
-            call.exclusive = op.before is not None
+            call.exclusive = op.before is not None or op.again is not None
             call.lane = op.lane if op.write_when is None else op.lane_for(call.request)
         except ChatError as error:
             call.error = error
@@ -230,6 +230,8 @@ class Dispatcher:
         try:
             if error is None:
                 self._succeed(call, call.result)
+            elif isinstance(error, Replayed) and call.op is not None and call.op.again is not None:
+                self._spawn(self._go_on(call, call.op.again, error), self._preparing)
             elif isinstance(error, Replayed):
                 self._repeat(call, error)
             else:
@@ -277,6 +279,15 @@ class Dispatcher:
             call.peer.send(self._reply(call, call.op, replayed.data))
             self.tally.seconds[call.op.name].note(self.clock() - call.began)
         call.peer.session.end()
+
+    async def _go_on(self, call: Call, again: str, replayed: Replayed) -> None:
+        try:
+            call.peer.upload = await retries.go_on(Before(self, call), again, replayed) or call.peer.upload
+            self._repeat(call, replayed)
+        except Exception as error:
+            self._fail(call, error)
+        if call.peer.waiting is not None or call.peer.backlog:
+            self.advance(call.peer)
 
     def _reply(self, call: Call, op: Op, data: Any) -> Outgoing:
         return Outgoing(wire.encode_reply(op.name, call.id, op.done.speak(call.peer.session.lang), data))

@@ -93,6 +93,8 @@ class Op:
     """Whether a retry of the op is recognized. A guest has no (user, client_id) to be recognized by."""
     forgets: str | None
     """The field of the reply that is not kept for a retry, which gets null in its place: a secret told once."""
+    again: str | None
+    """The op that tells a retry how the upload stands which the first one has begun."""
 
     def lane_for(self, request: Any) -> Lane:
         """Where this request runs."""
@@ -118,12 +120,14 @@ def op(
     emits: Sequence[type[Any]] = (),
     raises: Sequence[type[ChatError]] = (),
     forgets: str | None = None,
+    again: str | None = None,
 ) -> Callable[[Function], Function]:
     """Register a coroutine as the op of its name. Raises TypeError for what is ambiguous or undocumented.
 
     With `together` it takes the contexts, requests and places of several calls, and returns as many replies.
     `write_when` names a field that, where it is true, makes an op of the reader's lane one of the writer's. `forgets`
-    names a field of the reply, which may be null, whose value is a secret that must not be kept.
+    names a field of the reply, which may be null, whose value is a secret that must not be kept. `again` names the op
+    that a retry asks for instead, by the `upload` of the first reply.
     """
 
     def register(function: Function) -> Function:
@@ -180,6 +184,7 @@ def op(
             needs_socket=needs_socket,
             takes_client_id=lane == "write" and needs.asks == "user",
             forgets=forgets,
+            again=again,
         )
         return function
 

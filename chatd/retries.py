@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 
 from chatd.call import Call, Replayed
-from chatd.context import Context, Row
+from chatd.context import Context, Outside, Row
 from chatd.db.query import query
-from chatd.errors import Conflict
-from chatd.op import Op
+from chatd.errors import ChatError, Conflict
+from chatd.op import REGISTRY, Op
 
 ANSWERED = query(
     """/* retries.answered */
@@ -72,3 +72,25 @@ async def remember_all(answers: Sequence[tuple[Context, Call, str]]) -> None:
     )
     if kept < len(answers):
         raise Conflict(field="client_id")
+
+
+async def go_on(outside: Outside, name: str, replayed: Replayed) -> str | None:
+    """Have the first answer say how its upload stands now, as the op of this name does.
+
+    Returns the upload that the asking connection's binary frames belong to from now on, if it may be gone on with.
+    """
+    op = REGISTRY[name]
+    if op.before is None:
+        raise AssertionError("how far an upload is, is asked outside any transaction")
+    request = op.schema.convert({"upload": replayed.data["upload"]}, owner=name)
+    try:
+        given = await op.before(outside, request)
+        data, upload = await outside.read(_stands, op, request, given)
+    except ChatError:  # it was given up, or is forgotten
+        return None
+    replayed.data |= vars(data)
+    return upload
+
+
+async def _stands(ctx: Context, op: Op, request: Any, given: Any) -> tuple[Any, str | None]:
+    return await op.function(ctx, request, given), ctx.uploads_to

@@ -56,7 +56,7 @@ class UploadBegin:
     """Begin to upload a file. Binary frames that this connection sends from now on are its bytes.
 
     `size` in bytes, where it is known. After the last frame, `upload_end` makes a file of it. Over HTTP the bytes go
-    to `/files/uploads/<upload>`.
+    to `/files/uploads/<upload>`. Asked for again with the same client_id, it goes on with that one, as `upload_resume`.
     """
 
     name: Annotated[str, Text(1, 255)]
@@ -94,6 +94,7 @@ BEGIN = query(
     needs=Self(),
     rate="upload",
     raises=[TooLarge, QuotaExceeded, TooMany],
+    again="upload_resume",
     example={"name": "holiday.jpg", "size": 482113},
 )
 async def upload_begin(ctx: Context, request: UploadBegin) -> Upload:

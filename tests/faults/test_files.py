@@ -317,6 +317,32 @@ async def test_binary_frames_belong_to_what_was_begun_before_them_though_nobody_
         assert (await ada.data("upload_resume", upload=first))["offset"] == 0, round_
 
 
+async def test_an_upload_that_is_begun_again_goes_on_where_it_is(process: Process) -> None:
+    """Who did not hear the answer, or lost the connection after it, asks again with the same client_id."""
+    ada = await Person.named(process.url, "ada")
+    begin = {"name": "a.bin", "size": 13, "client_id": "begun once"}
+    begun = await ada.data("upload_begin", **begin)
+    await ada.socket.send(HELLO[:5])
+    assert (await ada.reply())["data"]["offset"] == 5
+    for offset in (5, 6, 7):
+        ada = await Person.again(process.url, ada.token)
+        other = (await ada.data("upload_begin", name="another"))["upload"]
+        await ada.say("upload_begin", **begin)
+        await ada.socket.send(HELLO[offset : offset + 1])  # before the answer
+        assert (await ada.reply())["data"] == {**begun, "offset": offset, "duplicate": True}
+        assert (await ada.reply())["data"]["offset"] == offset + 1
+        assert (await ada.data("upload_resume", upload=other))["offset"] == 0
+    await ada.data("upload_begin", **begin)
+    await ada.socket.send(HELLO[8:])
+    assert (await ada.reply())["data"]["offset"] == 13
+    file = await ada.data("upload_end", upload=begun["upload"])
+    again = await ada.data("upload_begin", **begin)
+    assert (again["file_id"], again["offset"]) == (file["file_id"], 13)
+    await ada.data("upload_cancel", upload=begun["upload"])
+    assert await ada.data("upload_begin", **begin) == {**begun, "duplicate": True}
+    assert "Traceback" not in process.log
+
+
 # tus: core, creation
 
 
