@@ -68,7 +68,6 @@ POLICY = "; ".join(
 
 GUARDS: Headers = (
     ("Content-Security-Policy", POLICY),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Permissions-Policy", "microphone=(self), camera=(self), geolocation=(self)"),
     ("Referrer-Policy", "no-referrer"),
 )

@@ -184,7 +184,6 @@ def holds_the_rules(answered: Answered) -> None:
     assert "http" not in policy
     assert told["x-content-type-options"] == ["nosniff"]
     assert told["referrer-policy"] == ["no-referrer"]
-    assert told["cross-origin-opener-policy"] == ["same-origin"]
     assert told["permissions-policy"] == ["microphone=(self), camera=(self), geolocation=(self)"]
     assert told["cache-control"] == ["no-cache"]
 

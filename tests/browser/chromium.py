@@ -23,6 +23,7 @@ ARGUMENTS = (
     "--disable-dev-shm-usage",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
+    "--host-resolver-rules=MAP chat.test 127.0.0.1",  # a host for which plain HTTP is not a secure context
 )
 
 

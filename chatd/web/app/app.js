@@ -106,6 +106,7 @@ export class App {
   stop() {
     this.#abort.abort()
     clearInterval(this.timer)
+    this.outbox.stop()
     this.connection.close()
     this.cache.close()
   }

@@ -1,8 +1,9 @@
 // Where one writes: text, mentions, files, voice; a reply, or another text for what was said.
 
-import { menu, note } from './dialog.js'
+import { explain, menu, note } from './dialog.js'
 import { fill, h, iconButton } from './dom.js'
 import { emojiPicker } from './emoji.js'
+import { DRAFTS, keep, kept } from './kept.js'
 import { t } from './language.js'
 import { filesOf, kindOf, measured, pickFiles } from './picking.js'
 import { preview } from './preview.js'
@@ -10,7 +11,6 @@ import { record } from './recorder.js'
 
 const MOST = 8192 // bytes of a message
 const TYPING = 3000 // ms after which one says again that one types
-const DRAFT = 'chatd.draft.'
 
 // `send(fields, file?)` sends; `members()` are people who can be mentioned: [{ username, name }].
 export class Composer {
@@ -20,8 +20,8 @@ export class Composer {
 
   constructor({ app, conversation, send, edit, members, lastOwn }) {
     Object.assign(this, { app, conversation, send, edit, members, lastOwn })
-    this.text = h('textarea', { rows: 1, 'aria-label': t('composer.text'), placeholder: t('composer.text'), maxlength: MOST, autocomplete: 'off', enterkeyhint: 'send' })
-    this.text.value = sessionStorage.getItem(this.#draft) ?? ''
+    this.text = h('textarea', { rows: 1, 'aria-label': t('composer.text'), placeholder: t('composer.text'), autocomplete: 'off', enterkeyhint: 'send' })
+    this.text.value = kept(this.#draft, '', sessionStorage)
     this.context = h('div', { class: 'composer-context', hidden: true })
     this.suggestions = h('ul', { class: 'suggestions', role: 'listbox', id: 'suggestions', 'aria-label': t('composer.mention'), hidden: true })
     this.button = iconButton('send', t('composer.send'), () => this.#submit(), { class: 'icon-button send' })
@@ -48,7 +48,7 @@ export class Composer {
   }
 
   get #draft() {
-    return `${DRAFT}${this.conversation.id}`
+    return `${DRAFTS}${this.app.model.me.user_id}.${this.conversation.id}`
   }
 
   focus() {
@@ -78,7 +78,7 @@ export class Composer {
   }
 
   #leave() {
-    if (this.#edit !== null) this.text.value = ''
+    if (this.#edit !== null) this.text.value = kept(this.#draft, '', sessionStorage)
     this.#reply = this.#edit = null
     this.context.hidden = true
     this.#fit()
@@ -88,6 +88,7 @@ export class Composer {
   // Send files, each as a message; what was written goes with the first.
   async files(files) {
     if (files.length === 0) return
+    if (this.#edit !== null) this.#leave() // another text for what was said has no files
     const content = this.text.value.trim()
     const fields = files.map((file, at) => ({ kind: kindOf(file), ...this.#fields(at === 0 ? content : '') }))
     this.#clear()
@@ -111,13 +112,25 @@ export class Composer {
     if (content === '') return
     if (new TextEncoder().encode(content).length > MOST) return note(t('composer.tooLong'), { wrong: true })
     if (this.#edit !== null) {
-      if (content !== this.#edit.content) this.edit(this.#edit, content)
-      this.#leave()
+      this.#save(this.#edit, content)
       return
     }
     this.send(this.#fields(content))
     this.#clear()
     this.focus()
+  }
+
+  // The field stays as it is until the server has the other text: it may refuse.
+  async #save(message, content) {
+    this.text.readOnly = true
+    try {
+      if (content !== message.content) await this.edit(message, content)
+      if (this.#edit === message) this.#leave()
+    } catch (problem) {
+      explain(problem)
+    } finally {
+      this.text.readOnly = false
+    }
   }
 
   #clear() {
@@ -151,7 +164,7 @@ export class Composer {
     this.voice.hidden = !isEmpty
     if (this.#edit === null) {
       if (text.value === '') sessionStorage.removeItem(this.#draft)
-      else sessionStorage.setItem(this.#draft, text.value)
+      else keep(this.#draft, text.value, sessionStorage)
     }
   }
 

@@ -1,6 +1,7 @@
 // The one WebSocket: who we are, requests and their replies, events, and coming back when it is lost.
 
 import { Emitter } from './emitter.js'
+import { unique } from './ids.js'
 import { Problem } from './problem.js'
 
 const FIRST_PAUSE = 500
@@ -45,6 +46,7 @@ export class Connection extends Emitter {
 
   close() {
     this.#closed = true
+    this.state = 'closed'
     clearTimeout(this.#timer)
     clearTimeout(this.#pulse)
     this.#socket?.close()
@@ -58,7 +60,7 @@ export class Connection extends Emitter {
 
   // The same for an op that changes something: its `client_id` makes sure that it happens once.
   change(type, fields = {}) {
-    return this.#ask({ client_id: crypto.randomUUID(), ...fields, type })
+    return this.#ask({ client_id: unique(), ...fields, type })
   }
 
   // Say something that is worth nothing later, such as `typing`.

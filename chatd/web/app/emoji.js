@@ -3,6 +3,7 @@
 import { put } from './dialog.js'
 import { fill, h } from './dom.js'
 import { EMOJI } from './emoji_table.js'
+import { keep, kept } from './kept.js'
 import { language, t } from './language.js'
 
 const KEY = 'chatd.emoji'
@@ -26,13 +27,13 @@ function nameOf({ words }) {
 }
 
 function recent() {
-  const kept = JSON.parse(localStorage.getItem(KEY) ?? '[]')
-  return Array.isArray(kept) ? kept.map((emoji) => known.get(emoji)).filter(Boolean) : []
+  const used = kept(KEY, [])
+  return Array.isArray(used) ? used.map((emoji) => known.get(emoji)).filter(Boolean) : []
 }
 
 function remember(emoji) {
-  const kept = [emoji, ...recent().map((one) => one.emoji).filter((one) => one !== emoji)]
-  localStorage.setItem(KEY, JSON.stringify(kept.slice(0, RECENT)))
+  const used = [emoji, ...recent().map((one) => one.emoji).filter((one) => one !== emoji)]
+  keep(KEY, used.slice(0, RECENT))
 }
 
 // Open a choice of emoji at `anchor` (an element, or { x, y }). `onPick` is called with the one chosen; with `stay` it

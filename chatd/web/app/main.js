@@ -2,7 +2,9 @@
 
 import { App } from './app.js'
 import { Cache } from './cache.js'
+import { fill } from './dom.js'
 import { frame, ROUTES } from './frame.js'
+import { DRAFTS, forget } from './kept.js'
 import { load, t } from './language.js'
 import { Router } from './router.js'
 import * as session from './session.js'
@@ -18,7 +20,10 @@ async function begin() {
   const known = session.current()
   app?.stop()
   app = null
+  clear()
   if (known === null) {
+    forget(DRAFTS, sessionStorage)
+    forget('chatd.presence')
     const { signin } = await import('./views/signin.js')
     show(signin({ begun: (begun) => { session.begin(begun); begin() } }))
   } else {
@@ -26,6 +31,14 @@ async function begin() {
     show(frame(app, { leave }))
   }
   performance.mark('chatd-ready')
+}
+
+// Nothing of who was here before stays on the screen.
+function clear() {
+  for (const one of document.querySelectorAll('dialog, .menu')) one.remove()
+  fill(document.querySelector('#live'))
+  document.title = 'chatd'
+  navigator.clearAppBadge?.().catch(() => {})
 }
 
 function show(element) {

@@ -28,7 +28,7 @@ export function messageOf(app, message, flags, does) {
     !message.recalled_at && h('div', { class: 'actions' },
       iconButton('emoji', t('message.react'), (event) => does.pickReaction(message, event.currentTarget), { tabindex: '-1' }),
       iconButton('reply', t('message.reply'), () => does.reply(message), { tabindex: '-1' })),
-    h('div', { class: 'actions actions-more' }, iconButton('more', t('message.actions'), (event) => does.menu(message, event.currentTarget), { 'aria-haspopup': 'menu' })))
+    h('div', { class: 'actions actions-more' }, iconButton('more', t('message.actions'), (event) => does.menu(message, event.currentTarget), { 'aria-haspopup': 'menu', tabindex: '-1' })))
 }
 
 // One that is not sent yet.

@@ -21,6 +21,7 @@ export class Model extends Emitter {
   #since = null
   #round = null
   #epoch = null
+  #isRestored = false // the server's data is an older copy: what is not in it is gone
 
   constructor({ me, cache }) {
     super()
@@ -56,6 +57,7 @@ export class Model extends Emitter {
   // Take a page of `sync`. Returns the fields to ask for the next one with, or null.
   apply({ epoch, now, conversations, events, next }) {
     this.#round ??= now
+    if (this.#epoch !== null && epoch !== this.#epoch) this.#isRestored = true
     for (const head of conversations) this.#head(head)
     for (const event of events) this.hear(event, { live: false })
     for (const { conversation_id, cursor } of conversations) this.#follow(conversation_id, cursor)
@@ -81,9 +83,11 @@ export class Model extends Emitter {
       this.conversations.set(id, {
         id, avatar_url: null, member_count: null, silent: false, pinned: false, last_at: null, last_message: null,
         peer, ...known, ...fields, cursor: from, low: from + 1,
+        ...(known === undefined ? {} : { last_message: null }),
       })
     } else {
-      Object.assign(known, fields)
+      const isAhead = known.read_seq > fields.read_seq // what I have read is on its way to the server
+      Object.assign(known, fields, isAhead ? { read_seq: known.read_seq, unread_count: known.unread_count } : {})
     }
     this.#keep(id)
   }
@@ -180,7 +184,9 @@ export class Model extends Emitter {
   #deleted({ of_id, message_seq }) {
     this.thread(of_id).remove(message_seq)
     const conversation = this.conversations.get(of_id)
-    if (conversation?.last_message?.seq === message_seq) this.emit('stale', 'conversations')
+    if (conversation?.last_message?.seq !== message_seq) return
+    conversation.last_message = null // the server knows what is the last one now
+    this.emit('stale', 'conversations')
   }
 
   // An answer of `history` or the like: what the server has, as of `last_seq`.
@@ -220,11 +226,14 @@ export class Model extends Emitter {
 
   // Take a page of `conversations`.
   list(conversations) {
+    if (this.#isRestored) this.#only(new Set(conversations.map(({ conversation_id }) => conversation_id)))
+    this.#isRestored = false
     for (const { conversation_id: id, ...fields } of conversations) {
       const known = this.conversations.get(id)
       if (known === undefined) continue // `sync` has not told of it yet; it will
       const newer = known.last_message !== null && fields.last_message !== null && known.last_message.seq > fields.last_message.seq
-      if (newer) delete fields.last_message, delete fields.last_at, delete fields.unread_count
+      if (newer) delete fields.last_message, delete fields.last_at
+      if (newer || known.read_seq > fields.read_seq) delete fields.unread_count
       Object.assign(known, fields, {
         last_seq: Math.max(known.last_seq, fields.last_seq), read_seq: Math.max(known.read_seq, fields.read_seq),
       })
@@ -232,6 +241,16 @@ export class Model extends Emitter {
       this.#keep(id)
     }
     this.emit('conversations')
+  }
+
+  // Forget conversations that the server does not know any more.
+  #only(ids) {
+    for (const { id, kind } of [...this.conversations.values()]) {
+      if (ids.has(id) || kind === 'self') continue
+      this.conversations.delete(id)
+      this.cache.remove('conversations', id)
+      this.cache.removeAll(id)
+    }
   }
 
   update(id, fields) {

@@ -1,17 +1,19 @@
 // Telling of what has come while one looks elsewhere: a notification of the browser, a sound, the number in the title.
 
 import { chosen } from './presence.js'
+import { unique } from './ids.js'
+import { keep, kept } from './kept.js'
 import { preview } from './preview.js'
 
 const SETTINGS = 'chatd.notify'
 
 // { notifications, sound }: what the user wants on this device.
 export function wanted() {
-  return { notifications: false, sound: true, ...JSON.parse(localStorage.getItem(SETTINGS) ?? '{}') }
+  return { notifications: false, sound: true, ...kept(SETTINGS, {}) }
 }
 
 export function want(settings) {
-  localStorage.setItem(SETTINGS, JSON.stringify({ ...wanted(), ...settings }))
+  keep(SETTINGS, { ...wanted(), ...settings })
 }
 
 // Ask the browser for leave. Whether it was given.
@@ -19,21 +21,46 @@ export async function allowed() {
   return 'Notification' in globalThis && await Notification.requestPermission() === 'granted'
 }
 
+const ANSWER = 150 // ms within which another tab says that it shows the conversation
+
 export class Notifier {
   #audio = null
+  #asked = new Map() // what other tabs were asked → what to do when one says yes
 
   constructor(app) {
     this.app = app
     app.model.on('arrived', (news) => this.#tell(news))
+    this.tabs = new BroadcastChannel(`chatd-${app.model.me.user_id}`)
+    this.tabs.addEventListener('message', ({ data }) => this.#hear(data))
+    app.stopped.addEventListener('abort', () => this.tabs.close())
     app.model.on('conversations', () => this.#count())
     navigator.serviceWorker?.addEventListener('message', ({ data }) => app.router.go(data.path), { signal: app.stopped })
   }
 
-  #tell({ conversation, message }) {
-    const { model, router } = this.app
+  #isLookedAt(id) {
+    return document.hasFocus() && this.app.router.place.params.id === String(id)
+  }
+
+  // Whether another tab shows this conversation to somebody.
+  #isLookedAtElsewhere(id) {
+    const question = unique()
+    return new Promise((resolve) => {
+      this.#asked.set(question, resolve)
+      this.tabs.postMessage({ question, id })
+      setTimeout(() => { this.#asked.delete(question); resolve(false) }, ANSWER)
+    })
+  }
+
+  #hear({ question, id, answer }) {
+    if (answer !== undefined) this.#asked.get(answer)?.(true)
+    else if (this.#isLookedAt(id)) this.tabs.postMessage({ answer: question })
+  }
+
+  async #tell({ conversation, message }) {
+    const { model } = this.app
     const mentioned = message.mentions_all || message.mentions.some(({ user_id }) => user_id === model.me.user_id)
-    const isLookedAt = document.hasFocus() && router.place.params.id === String(conversation.id)
-    if (isLookedAt || (conversation.silent && !mentioned) || chosen(model.me).status === 'dnd') return
+    if (this.#isLookedAt(conversation.id) || (conversation.silent && !mentioned) || chosen(model.me).status === 'dnd') return
+    if (await this.#isLookedAtElsewhere(conversation.id)) return
     const { notifications, sound } = wanted()
     if (sound) this.#ring()
     if (!notifications || document.hasFocus() || !('Notification' in globalThis) || Notification.permission !== 'granted') return

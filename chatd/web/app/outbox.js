@@ -2,9 +2,11 @@
 // client_id makes sure that it arrives once.
 
 import { kindOf } from './picking.js'
+import { unique } from './ids.js'
 import { upload } from './uploads.js'
 
-const ME = crypto.randomUUID() // this tab
+const STOPPED = 'stopped' // somebody else logs in: it is not given up
+const ME = unique() // this tab
 
 export class Outbox {
   #running = new Map() // client_id → AbortController
@@ -26,7 +28,7 @@ export class Outbox {
   // Send: `fields` as the op takes them; with a `blob`, which is uploaded first under its `name`.
   send(conversationId, fields, { blob = null, name = null, preview = null } = {}) {
     this.#begin({
-      client_id: crypto.randomUUID(), conversation_id: conversationId, fields, blob, name, preview,
+      client_id: unique(), conversation_id: conversationId, fields, blob, name, preview,
       from_user_id: this.model.me.user_id, created_at: new Date().toISOString(), state: 'sending', progress: 0, tab: ME,
     })
   }
@@ -99,6 +101,11 @@ export class Outbox {
     this.model.cache.put('outbox', { ...entry, state: 'failed', error: problem.message })
     this.#change(entry.client_id, { state: 'failed', error: problem.message })
     this.onProblem?.(problem)
+  }
+
+  // Leave what is under way to the next time.
+  stop() {
+    for (const abort of this.#running.values()) abort.abort(STOPPED)
   }
 
   retry(entry) {

@@ -1,6 +1,8 @@
 // What others see of me: that I am there, away, not to be disturbed, or nothing; and a few words of mine beside it.
 // The server forgets it with the connection, this browser does not.
 
+import { keep, kept } from './kept.js'
+
 const KEY = 'chatd.presence'
 const IDLE = 10 * 60_000 // ms without a sign of the user after which they are away
 const SIGNS = ['pointerdown', 'pointermove', 'keydown', 'wheel', 'touchstart', 'focus']
@@ -9,13 +11,13 @@ export const STATUSES = ['online', 'away', 'dnd', 'invisible']
 
 // { status, text } as this user has chosen on this device.
 export function chosen({ user_id }) {
-  const kept = JSON.parse(localStorage.getItem(KEY) ?? '{}')
-  return kept.user_id === user_id ? { status: kept.status, text: kept.text } : { status: 'online', text: '' }
+  const said = kept(KEY, {})
+  return said.user_id === user_id ? { status: said.status, text: said.text } : { status: 'online', text: '' }
 }
 
 // Show others something else from now on.
 export function choose(app, { status, text }) {
-  localStorage.setItem(KEY, JSON.stringify({ user_id: app.model.me.user_id, status, text }))
+  keep(KEY, { user_id: app.model.me.user_id, status, text })
   tell(app)
 }
 

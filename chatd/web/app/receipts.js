@@ -3,7 +3,7 @@
 const PACE = 1000 // ms
 
 export class Receipts {
-  #told = new Map() // `${op} ${conversation}` → { seq, timer }
+  #telling = new Map() // `${op} ${conversation}` → { seq, told }: how far one is, and what was said of it
 
   constructor(app) {
     this.app = app
@@ -14,27 +14,40 @@ export class Receipts {
   }
 
   delivered(conversation) {
-    if (conversation.cursor > conversation.delivered_seq && conversation.cursor > conversation.read_seq) this.#tell('delivered', conversation)
+    const { cursor, delivered_seq, read_seq } = conversation
+    if (cursor <= Math.max(delivered_seq, read_seq)) return
+    conversation.delivered_seq = cursor
+    this.#tell('delivered', conversation)
   }
 
   // Everything up to the newest was looked at.
   read(conversation) {
-    if (conversation.cursor > conversation.read_seq || conversation.unread_count > 0) this.#tell('read', conversation)
+    const { id, cursor, read_seq, unread_count } = conversation
+    if (cursor <= read_seq && unread_count === 0) return
+    this.app.model.update(id, { read_seq: cursor, unread_count: 0 })
+    this.#tell('read', conversation)
   }
 
-  #tell(op, conversation) {
-    const key = `${op} ${conversation.id}`
-    if (this.#told.has(key)) return // the newest is told when its time has come
-    this.#told.set(key, setTimeout(() => this.#told.delete(key), PACE))
-    queueMicrotask(() => this.#now(op, conversation))
+  // What is told is how far one was when one looked, not how far the conversation is when its time has come.
+  #tell(op, { id, cursor }) {
+    const key = `${op} ${id}`
+    const telling = this.#telling.get(key)
+    if (telling !== undefined) {
+      telling.seq = cursor
+      return
+    }
+    const begun = { seq: cursor, told: 0 }
+    this.#telling.set(key, begun)
+    queueMicrotask(() => this.#say(op, id, begun))
   }
 
-  async #now(op, conversation) {
-    const seq = conversation.cursor
-    if (op === 'read') this.app.model.update(conversation.id, { read_seq: seq, unread_count: 0 })
-    else conversation.delivered_seq = seq
-    await this.app.connection.change(op, { conversation_id: conversation.id, seq }).catch(() => {}) // told again with the next
-    if (conversation.cursor <= seq) return
-    setTimeout(() => this[op](conversation), PACE)
+  #say(op, id, telling) {
+    if (telling.seq <= telling.told) {
+      this.#telling.delete(`${op} ${id}`)
+      return
+    }
+    telling.told = telling.seq
+    this.app.connection.change(op, { conversation_id: id, seq: telling.seq }).catch(() => {}) // told again with the next
+    setTimeout(() => this.#say(op, id, telling), PACE)
   }
 }

@@ -8,6 +8,7 @@ export class Router extends Emitter {
     super()
     this.routes = routes // name → pattern, such as 'c/:id/:seq?'
     addEventListener('hashchange', () => this.emit('moved', this.place))
+    addEventListener('click', (event) => this.#again(event))
   }
 
   // { name, params } of the address; an unknown one is the first route.
@@ -18,6 +19,14 @@ export class Router extends Emitter {
       if (params !== null) return { name, params: { ...params, ...Object.fromEntries(new URLSearchParams(query)) } }
     }
     return { name: Object.keys(this.routes)[0], params: {} }
+  }
+
+  // A link to where one is leads there once more: the browser itself would do nothing.
+  #again(event) {
+    const link = event.target.closest?.('a[href^="#"]')
+    if (!link || link.hash !== location.hash || event.defaultPrevented) return
+    event.preventDefault()
+    this.emit('moved', this.place)
   }
 
   go(path, { replace = false } = {}) {
@@ -40,7 +49,11 @@ function match(pattern, path) {
     } else if (part === undefined) {
       if (!name.endsWith('?')) return null
     } else {
-      params[name.replace(/[:?]/g, '')] = decodeURIComponent(part)
+      try {
+        params[name.replace(/[:?]/g, '')] = decodeURIComponent(part)
+      } catch {
+        return null // no address of ours has a % that means nothing
+      }
     }
   }
   return params

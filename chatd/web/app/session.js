@@ -1,10 +1,12 @@
 // Who is logged in with this browser. Tabs tell each other by the `storage` event.
 
+import { kept } from './kept.js'
+
 const KEY = 'chatd.session'
 
 // { token, user_id, username }, or null.
 export function current() {
-  return JSON.parse(localStorage.getItem(KEY) ?? 'null')
+  return kept(KEY, null)
 }
 
 export function begin({ token, user_id, username }) {

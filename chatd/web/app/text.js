@@ -2,7 +2,7 @@
 
 import { h } from './dom.js'
 
-const LINK = /\bhttps?:\/\/[^\s<>"“”«»（）]+/gi
+const LINK = /\bhttps?:\/\/[^\s<>"“”«»（）\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]+/gi // no signs that turn the text around
 const TRAILING = /[.,;:!?'"”»)\]}。，；：！？）】]+$/
 
 // The text with its web addresses as links, and `names` (usernames) after an @ marked.

@@ -73,7 +73,7 @@ export class Timeline {
     if (this.#sticks) this.#start = Math.max(this.#start, this.#end - MOST)
     this.#render()
     if (this.#sticks) this.toEnd()
-    else this.onMore?.(this.#items.length - this.#end)
+    else this.onMore?.()
     this.#more()
   }
 
@@ -109,6 +109,7 @@ export class Timeline {
       element.addEventListener('animationend', () => element.classList.remove('shown'), { once: true })
       element.focus({ preventScroll: true })
     }
+    this.onMore?.()
     return true
   }
 
@@ -133,6 +134,7 @@ export class Timeline {
     const { scrollTop, scrollHeight, clientHeight } = this.element
     this.#sticks = scrollHeight - scrollTop - clientHeight < AT_END && this.#end === this.#items.length
     if (this.#sticks) this.onEnd?.()
+    else this.onMore?.()
     this.#more()
   }
 

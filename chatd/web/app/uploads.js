@@ -29,7 +29,7 @@ export async function upload(blob, { name, token, signal = null, onProgress = ()
       else return await described(state)
     } catch (error) {
       if (signal?.aborted) {
-        forget(state)
+        if (signal.reason !== 'stopped') forget(state)
         throw signal.reason
       }
       if (!(error instanceof Again)) throw error

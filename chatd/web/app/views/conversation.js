@@ -1,6 +1,7 @@
 // A conversation: who it is with, what was said, and where one writes.
 
 import { avatar } from '../avatar.js'
+import { copy } from '../clipboard.js'
 import { Composer } from '../composer.js'
 import { confirm, explain, menu, note, open } from '../dialog.js'
 import { fill, h, icon, iconButton } from '../dom.js'
@@ -61,7 +62,7 @@ class View {
     this.composer = new Composer({
       app, conversation, members: () => this.#members, lastOwn: () => this.#lastOwn(),
       send: (fields, file) => this.#send(fields, file),
-      edit: (message, content) => app.connection.change('edit', { message_id: message.id, content }).catch(explain),
+      edit: (message, content) => app.connection.change('edit', { message_id: message.id, content }),
     })
     this.head = h('header', { class: 'stage-head' })
     this.pinned = h('div', { class: 'pinned', hidden: true })
@@ -264,7 +265,7 @@ class View {
     menu(anchor, [
       writes && { label: t('message.reply'), icon: 'reply', act: () => this.composer.reply(message) },
       writes && { label: t('message.react'), icon: 'emoji', act: () => this.#pickReaction(message, anchor) },
-      alive && message.content && { label: t('message.copy'), icon: 'copy', act: () => navigator.clipboard.writeText(message.content).then(() => note(t('message.copied'))) },
+      alive && message.content && { label: t('message.copy'), icon: 'copy', act: () => copy(message.content).then((done) => done && note(t('message.copied'))) },
       alive && { label: t('message.forward'), icon: 'forward', act: () => this.#forward(message) },
       writes && mine && ['text', 'image', 'video', 'voice', 'file'].includes(message.kind) && !message.forwarded_from && { label: t('message.edit'), icon: 'edit', act: () => this.composer.change(message) },
       writes && (!this.isGroup || isAdmin) && { label: t(message.pinned ? 'message.unpin' : 'message.pin'), icon: 'pin', act: () => this.#do('pin', { message_id: message.id, conversation_id: conversation.id, on: !message.pinned }) },

@@ -1,6 +1,7 @@
 // One moment: who, what, pictures, where, who likes it, and what was said to it.
 
 import { avatar } from '../avatar.js'
+import { copy } from '../clipboard.js'
 import { confirm, explain, menu, note, open } from '../dialog.js'
 import { fill, h, icon, iconButton } from '../dom.js'
 import { t } from '../language.js'
@@ -25,7 +26,7 @@ export function moment(app, first, { signal, open: isOpen = false }) {
   const count = h('button', { type: 'button', class: 'quiet moment-count', on: { click: () => likers(app, id).catch(explain) } })
   const comment = h('button', { type: 'button', class: 'quiet', on: { click: () => told.write() } }, icon('comment'), t('moments.comment'))
   const more = mine && iconButton('more', t('moments.more'), () => menu(more, [
-    { label: t('moments.copyLink'), icon: 'link', act: () => copy(id) },
+    { label: t('moments.copyLink'), icon: 'link', act: () => copyLink(id) },
     { label: t('moments.delete'), icon: 'trash', danger: true, act: () => erase().catch(explain) },
   ], t('moments.more')))
 
@@ -82,9 +83,8 @@ export function moment(app, first, { signal, open: isOpen = false }) {
   return { element, update, name }
 }
 
-async function copy(id) {
-  await navigator.clipboard.writeText(`${location.origin}/#/moments/${id}`)
-  note(t('moments.copied'))
+async function copyLink(id) {
+  if (await copy(`${location.origin}/#/moments/${id}`)) note(t('moments.copied'))
 }
 
 // One large, up to four in two columns, or in three.

@@ -1,5 +1,6 @@
 // Settings of this browser: language, light or dark, what it tells of; and what this server is.
 
+import { copy } from '../clipboard.js'
 import { explain, note } from '../dialog.js'
 import { h, icon } from '../dom.js'
 import * as languages from '../language.js'
@@ -63,11 +64,10 @@ export function about(app) {
       h('dt', {}, t('settings.about.server')), h('dd', {}, address),
       h('dt', {}, t('settings.about.me')), h('dd', {}, `@${app.model.me.username}`)),
     h('div', { class: 'wrap' },
-      h('button', { type: 'button', on: { click: () => copy().catch(explain) } }, icon('copy'), t('settings.about.copy')),
+      h('button', { type: 'button', on: { click: () => copyAddress() } }, icon('copy'), t('settings.about.copy')),
       h('a', { href: '/openapi.json', target: '_blank', rel: 'noopener', class: 'button' }, icon('file'), t('settings.about.api'))))
 }
 
-async function copy() {
-  await navigator.clipboard.writeText(location.origin)
-  note(t('settings.copied'))
+async function copyAddress() {
+  if (await copy(location.origin)) note(t('settings.copied'))
 }

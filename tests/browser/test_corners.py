@@ -1,0 +1,133 @@
+"""What a fresh mind broke: plain HTTP, hurried messages, slow lines, strange addresses, what is left behind."""
+
+from __future__ import annotations
+
+from playwright.async_api import Browser, expect
+
+from tests.browser.people import friends, write
+from tests.browser.tab import Tab, Tabs
+from tests.browser.test_conversation import box, bubbles, choose, direct, message, open_menu, say
+from tests.support import Person, Process
+
+PASTE = """text => {
+    const data = new DataTransfer()
+    data.items.add(new File([text], 'notes.txt', {type: 'text/plain'}))
+    const paste = {clipboardData: data, bubbles: true, cancelable: true}
+    document.activeElement.dispatchEvent(new ClipboardEvent('paste', paste))
+}"""
+
+
+class Elsewhere(Tabs):
+    """The same daemon by a name for which browsers hold plain HTTP for unsafe."""
+
+    @property
+    def site(self) -> str:
+        return f"http://chat.test:{self.daemon.port}"
+
+
+async def unread(person: Person) -> int:
+    total: int = (await person.data("unread_count"))["total"]
+    return total
+
+
+async def test_plain_http_from_another_machine(browser: Browser, daemon: Process) -> None:
+    ada, bob = await friends(daemon.url, "ada", "bob")
+    tabs = Elsewhere(browser, daemon)
+    tab = await tabs.open("ada", f"#/c/{await direct(ada)}")
+    assert not await tab.page.evaluate("isSecureContext")
+    await say(tab, "by plain HTTP")
+    await expect(tab.page.locator(".tick-sent")).to_have_count(1)
+    await write(bob, await direct(bob), "and back")
+    await expect(bubbles(tab)).to_have_text(["by plain HTTP", "and back"])
+    await choose(tab, "and back", "Copy text")
+    await expect(tab.page.get_by_text("Copied.")).to_be_visible()
+    assert not tabs.wrongs()
+    await tabs.close()
+
+
+async def test_what_comes_in_a_hurry_is_read_when_one_looks(tabs: Tabs, daemon: Process) -> None:
+    ada, bob = await friends(daemon.url, "ada", "bob")
+    conversation = await direct(ada)
+    tab = await tabs.open("ada", f"#/c/{conversation}")
+    other = await tabs.open("bob", f"#/c/{conversation}")
+    for number in range(4):
+        await write(bob, conversation, f"number {number}")
+        await expect(bubbles(tab)).to_have_count(number + 1)
+    await expect(other.page.locator(".tick-read")).to_have_count(4)
+    assert await unread(ada) == 0
+    await expect(tab.page.locator(".row .badge")).to_have_count(0)
+    await tab.go("#/moments")
+    await write(bob, conversation, "Nobody looks at this")
+    await expect(tab.page.get_by_role("navigation").get_by_text("1 unread message")).to_be_attached()
+    await expect(other.page.locator(".tick-delivered")).to_have_count(1)
+    assert await unread(ada) == 1
+
+
+async def test_editing_takes_nothing_else_along(tabs: Tabs, daemon: Process) -> None:
+    ada, _bob = await friends(daemon.url, "ada", "bob")
+    tab = await tabs.open("ada", f"#/c/{await direct(ada)}")
+    await say(tab, "the first")
+    await expect(tab.page.locator(".tick-sent")).to_have_count(1)
+    await box(tab).fill("a draft")
+    await choose(tab, "the first", "Edit")
+    await expect(box(tab)).to_have_value("the first")
+    await tab.page.keyboard.press("Escape")
+    await expect(box(tab)).to_have_value("a draft")
+    await choose(tab, "the first", "Edit")
+    await box(tab).focus()
+    await tab.page.evaluate(PASTE, "content")
+    await expect(tab.page.get_by_title("notes.txt")).to_be_visible()
+    await say(tab, "something new")
+    await expect(message(tab, "something new")).to_have_count(1)
+    await expect(message(tab, "the first")).to_have_count(1)
+
+
+async def test_nothing_is_left_for_the_next(tabs: Tabs, daemon: Process) -> None:
+    ada, bob = await friends(daemon.url, "ada", "bob")
+    conversation = await direct(ada)
+    (known,) = await write(bob, conversation, "a secret")
+    await bob.data("edit", message_id=known, content="no secret")
+    tab = await tabs.open("ada", f"#/c/{conversation}")
+    await box(tab).fill("a draft of ada's")
+    await choose(tab, "no secret", "Earlier texts")
+    await expect(tab.page.get_by_role("dialog")).to_contain_text("a secret")
+    await write(bob, conversation, "read aloud")
+    await expect(tab.page.locator("#live")).to_have_text("bob: read aloud")
+    session = next(one for one in (await ada.data("sessions"))["sessions"] if one["device"] == "browser")
+    await ada.data("session_revoke", session_id=session["session_id"])
+    await expect(tab.page.get_by_role("tab", name="Log in")).to_be_visible()
+    await expect(tab.page.get_by_role("dialog")).to_have_count(0)
+    await expect(tab.page.locator("#live")).to_be_empty()
+    await expect(tab.page).to_have_title("chatd")
+    assert await tab.page.evaluate("[sessionStorage.length, Object.keys(localStorage).join()]") == [0, ""]
+
+
+async def test_the_last_message_deleted_for_me_is_gone_from_the_list(tabs: Tabs, daemon: Process) -> None:
+    ada, bob = await friends(daemon.url, "ada", "bob")
+    conversation = await direct(ada)
+    await write(bob, conversation, "stays", "goes")
+    tab = await tabs.open("ada", f"#/c/{conversation}")
+    await choose(tab, "goes", "Delete for me")
+    await tab.page.get_by_role("dialog").get_by_role("button", name="Delete for me").click()
+    await expect(tab.page.locator(".row-text")).to_have_text("stays")
+
+
+async def test_strange_addresses_lead_to_the_chats(tabs: Tabs, daemon: Process) -> None:
+    await friends(daemon.url, "ada", "bob")
+    for route in ("#/c/%", "#/join/%E0%A4%A", "#/nowhere/at/all", "#/c/12345"):
+        tab: Tab = await tabs.open("ada", route)
+        await expect(tab.page.get_by_role("heading", name="Chats")).to_be_visible()
+
+
+async def test_a_link_leads_there_again(tabs: Tabs, daemon: Process) -> None:
+    ada, bob = await friends(daemon.url, "ada", "bob")
+    conversation = await direct(ada)
+    await write(bob, conversation, "look for this", *(f"filler {number}\n\n\n" for number in range(60)))
+    tab = await tabs.open("ada", "#/search?q=look")
+    hit = tab.page.get_by_role("link", name="look for this")
+    for _ in range(2):
+        await hit.click()
+        await expect(message(tab, "look for this")).to_be_in_viewport()
+        await tab.page.get_by_role("button", name="To the newest message").click()
+        await expect(message(tab, "filler 59")).to_be_in_viewport()
+    await open_menu(tab, "filler 59")
