@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 from playwright.async_api import Browser, expect
 
-from tests.browser.people import friends, write
+from tests.browser.people import friends, group, write
 from tests.browser.tab import Tab, Tabs
 from tests.browser.test_conversation import box, bubbles, choose, direct, message, open_menu, say
 from tests.support import Person, Process
@@ -131,3 +134,29 @@ async def test_a_link_leads_there_again(tabs: Tabs, daemon: Process) -> None:
         await tab.page.get_by_role("button", name="To the newest message").click()
         await expect(message(tab, "filler 59")).to_be_in_viewport()
     await open_menu(tab, "filler 59")
+
+
+async def test_a_database_is_put_back_from_a_copy(tabs: Tabs, daemon: Process) -> None:
+    ada, bob = await friends(daemon.url, "ada", "bob")
+    conversation = await direct(ada)
+    await write(bob, conversation, "before the copy")
+    tab = await tabs.open("ada", f"#/c/{conversation}")
+    await expect(bubbles(tab)).to_have_text(["before the copy"])
+    file, copy = daemon.data / "chatd.db", daemon.data / "copy.db"
+    with contextlib.closing(sqlite3.connect(file)) as source, contextlib.closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+        target.execute("UPDATE meta SET value = hex(randomblob(8)) WHERE name = 'epoch'")
+        target.commit()
+    await write(bob, conversation, "after the copy")
+    await group(ada, "Made after the copy", "bob")
+    await expect(bubbles(tab)).to_have_text(["before the copy", "after the copy"])
+    await expect(tab.page.get_by_role("link", name="Made after the copy")).to_be_visible()
+    with tab.cut_off():
+        await daemon.kill()
+        for one in daemon.data.glob("chatd.db-*"):
+            one.unlink()
+        copy.replace(file)
+        await daemon.start()
+        await expect(bubbles(tab)).to_have_text(["before the copy"])
+    await expect(tab.page.get_by_role("link", name="Made after the copy")).to_have_count(0)
+    await expect(tab.page.locator(".row-text")).to_have_text("before the copy")

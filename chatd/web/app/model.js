@@ -80,11 +80,9 @@ export class Model extends Emitter {
       }
       const from = known === undefined && this.#since !== null ? 0 : cursor
       const peer = peer_id === null ? null : { user_id: peer_id, username: peer_username, nickname: '', avatar_url: null }
-      this.conversations.set(id, {
-        id, avatar_url: null, member_count: null, silent: false, pinned: false, last_at: null, last_message: null,
-        peer, ...known, ...fields, cursor: from, low: from + 1,
-        ...(known === undefined ? {} : { last_message: null }),
-      })
+      this.conversations.set(id, Object.assign(known ?? {
+        id, avatar_url: null, member_count: null, silent: false, pinned: false, last_at: null, peer,
+      }, fields, { cursor: from, low: from + 1, last_message: null }))
     } else {
       const isAhead = known.read_seq > fields.read_seq // what I have read is on its way to the server
       Object.assign(known, fields, isAhead ? { read_seq: known.read_seq, unread_count: known.unread_count } : {})
