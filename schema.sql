@@ -90,9 +90,10 @@ CREATE TABLE invites (
 ) STRICT;
 CREATE INDEX invites_by_user ON invites (user_id);
 
--- A token is 256 random bits, or an issuer's; only a SHA-256 is kept, of the latter that of its signature.
+-- A token is 256 random bits, or an issuer's; only a SHA-256 is kept, of the latter that of its signature. Ids are not
+-- given twice: what was made for one session must not be good for another.
 CREATE TABLE sessions (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     user_id      INTEGER NOT NULL REFERENCES users (id),
     token_hash   BLOB NOT NULL UNIQUE,
     device       TEXT,

@@ -57,13 +57,18 @@ IS_VALID = query(
     SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = :id AND u.disabled_at IS NULL
     """
 )
-ENABLED = query("/* sessions.enabled */ SELECT id, username, lang FROM users WHERE id = :id AND disabled_at IS NULL")
+USER_OF = query(
+    """/* sessions.user_of */
+    SELECT u.id, u.username, u.lang FROM sessions s JOIN users u ON u.id = s.user_id
+    WHERE s.id = :id AND u.disabled_at IS NULL
+    """
+)
 TOUCH_SESSIONS = query("/* sessions.touch_sessions */ UPDATE sessions SET last_used_at = :now WHERE id IN :ids")
 
 
-async def existing(ctx: Context, user_id: int) -> Row | None:
-    """A user who may use the daemon."""
-    return await ctx.db.one(ENABLED, id=user_id)
+async def user_of(ctx: Context, session_id: int) -> Row | None:
+    """Whose session it is, if it has not ended: `id`, `username`, `lang`."""
+    return await ctx.db.one(USER_OF, id=session_id)
 
 
 async def open_session(

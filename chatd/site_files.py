@@ -28,7 +28,7 @@ from chatd.exporting import Exporter
 from chatd.links import Links
 from chatd.ranges import stretch_of, unmet
 from chatd.session import Identity
-from chatd.sessions import existing
+from chatd.sessions import user_of
 from chatd.transactions import Transactions
 from chatd.uploads import CHECKSUMS, Checksum, Uploads, WrongChecksum
 from chatd.wire import MAX_ID, milliseconds
@@ -245,14 +245,13 @@ class FileSite:
         return int(until)
 
     async def _export(self, request: Request) -> Response:
-        user_id = request.path.removeprefix("/export/")
-        user = None
-        if self._link(request) is not None:
-            user = await self._transactions.on_reader(existing, int(user_id))
-        else:
-            caller = await self._api.caller_of(request)
-            if user_id == str(caller.session.identity.user_id):
-                user = await self._transactions.on_reader(existing, int(user_id))
+        session_id = request.path.rpartition("/")[2]
+        if self._link(request) is None:
+            asker = (await self._api.caller_of(request)).session.identity
+            if request.path != f"/export/{asker.user_id}":
+                raise NotFound
+            session_id = str(asker.session_id)
+        user = await self._transactions.on_reader(user_of, int(session_id))
         if user is None:
             raise NotFound
         if user["id"] in self._exporter.under_way:

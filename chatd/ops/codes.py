@@ -221,7 +221,7 @@ async def _open_session(ctx: Context, user: Row, *, device: str | None, alone: b
     token, session_id = await open_session(
         ctx, user_id=user["id"], username=user["username"], device=device, lang=user["lang"], tell=True
     )
-    if alone:  # not before: the new session must not get the id of one that ends
+    if alone:
         sessions = await ctx.db.all(MY_SESSIONS, user_id=user["id"])
         await end_sessions(ctx, user["id"], [row["id"] for row in sessions if row["id"] != session_id])
     return LoggedIn(

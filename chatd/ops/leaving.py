@@ -18,7 +18,7 @@ from chatd.wire import Done, Password
 class AccountExport:
     """Everything of mine as a ZIP, at a link that holds for an hour or two: JSON lines, and the files I uploaded.
 
-    With a token the same is at `/export/<user_id>`.
+    When my session ends, so does the link. With a token the same is at `/export/<user_id>`.
     """
 
 
@@ -29,7 +29,7 @@ class Export:
 
 @op(reply=Export, done=Phrase("everything of yours", "您的全部数据"), needs=Self(), lane="read", example={})
 async def account_export(ctx: Context, _request: AccountExport) -> Export:
-    return Export(ctx.links.to(f"/export/{ctx.user_id}", ctx.now))
+    return Export(ctx.links.to(f"/export/{ctx.user_id}/{ctx.identity.session_id}", ctx.now))
 
 
 @record

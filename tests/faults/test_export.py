@@ -14,7 +14,7 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from tests.support import PATIENCE, Answered, Person, Process, Web, befriend
+from tests.support import PASSWORD, PATIENCE, Answered, Person, Process, Web, befriend
 
 
 @pytest.fixture
@@ -158,15 +158,27 @@ def _unchunked(body: bytes) -> bytes:
 async def test_who_may_have_it(process: Process, web: Web) -> None:
     ada, bob = await Person.named(process.url, "ada"), await Person.named(process.url, "bob")
     url = (await ada.data("account_export"))["url"]
-    path = url.partition("?")[0]
+    path = "/export/1"
     web.say("GET", path, authorization=f"Bearer {ada.token}")
     assert (await whole(web)).status == 200
     assert (await web.get(path, authorization=f"Bearer {bob.token}")).status == 404
     assert (await web.get(path)).status == 401
-    for wrong in (url[:-1], url.replace("/export/1", "/export/2"), url.replace("until=", "until=9")):
+    for wrong in (url[:-1], url.replace("/export/1/", "/export/2/"), url.replace("until=", "until=9")):
         assert (await web.get(wrong)).status == 403
+    assert (await web.get(url.partition("?")[0], authorization=f"Bearer {ada.token}")).status == 404
     assert (await web.get("/export/99", authorization=f"Bearer {ada.token}")).status == 404
     assert (await web.get("/export/x/y", authorization=f"Bearer {ada.token}")).status == 404
+
+
+async def test_the_link_ends_with_the_session_that_asked_for_it(process: Process, web: Web) -> None:
+    ada = await Person.named(process.url, "ada")
+    intruder = await Person.at(process.url)
+    session_id = (await intruder.data("login", username="ada", password=PASSWORD))["session_id"]
+    url = (await intruder.data("account_export"))["url"]
+    assert (await web.get(url, "HEAD")).status == 200
+    await ada.data("session_revoke", session_id=session_id)
+    await Person.named(process.url, "bob")  # whose session has not got that number
+    assert (await web.get(url)).status == 404
 
 
 async def test_an_export_that_nobody_waits_for_is_given_up(process: Process, web: Web) -> None:
