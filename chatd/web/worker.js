@@ -36,8 +36,8 @@ addEventListener('fetch', (event) => {
 async function open({ path }) {
   const [window] = await clients.matchAll({ type: 'window' })
   if (window === undefined) return clients.openWindow(`/#/${path}`)
-  await window.focus()
   window.postMessage({ path })
+  await window.focus()
 }
 
 addEventListener('notificationclick', (event) => {

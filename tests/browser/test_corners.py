@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 
 from playwright.async_api import Browser, expect
 
-from tests.browser.people import friends, group, write
+from tests.browser.people import friends, group, upload, write
 from tests.browser.tab import Tab, Tabs
 from tests.browser.test_conversation import box, bubbles, choose, direct, message, open_menu, say
 from tests.support import Person, Process
@@ -46,6 +47,21 @@ async def test_plain_http_from_another_machine(browser: Browser, daemon: Process
     await expect(tab.page.get_by_text("Copied.")).to_be_visible()
     assert not tabs.wrongs()
     await tabs.close()
+
+
+async def test_nothing_is_said_of_what_nobody_knows_yet(tabs: Tabs, daemon: Process) -> None:
+    ada, _ = await friends(daemon.url, "ada", "bob")
+    conversation = await direct(ada)
+    tab = await tabs.blank("ada")
+    await tab.page.route_web_socket("**/ws", lambda server: None)  # which never says a word
+    await tab.go()
+    await expect(tab.page.get_by_text("Nobody here yet")).to_be_hidden()
+    await tab.page.evaluate(f"location.hash = '#/c/{conversation}'")
+    await expect(tab.page.locator(".stage .empty")).to_be_attached()
+    await expect(tab.page.locator(".stage")).to_have_text("")
+    await tab.page.get_by_role("link", name="Friends").click()
+    await expect(tab.page.get_by_role("searchbox", name="Find people and groups")).to_be_visible()
+    await expect(tab.page.get_by_text("Nobody here yet")).to_be_hidden()
 
 
 async def test_what_comes_in_a_hurry_is_read_when_one_looks(tabs: Tabs, daemon: Process) -> None:
@@ -160,3 +176,99 @@ async def test_a_database_is_put_back_from_a_copy(tabs: Tabs, daemon: Process) -
         await expect(bubbles(tab)).to_have_text(["before the copy"])
     await expect(tab.page.get_by_role("link", name="Made after the copy")).to_have_count(0)
     await expect(tab.page.locator(".row-text")).to_have_text("before the copy")
+
+
+async def test_what_there_is_more_of_comes_page_by_page(tabs: Tabs, daemon: Process) -> None:
+    ada, bob = await friends(daemon.url, "ada", "bob")
+    conversation = await group(ada, "Climbing", "bob")
+    file_id = await upload(daemon.url, bob, b"1. rope\n", "rope.txt")
+    for _ in range(51):
+        await bob.data("send", conversation_id=conversation, kind="file", file_id=file_id)
+    ids = await write(ada, conversation, "Sunday", "At eight")
+    for message_id in ids:
+        await ada.data("pin", message_id=message_id, conversation_id=conversation)
+    await ada.data("edit", message_id=ids[1], content="At seven")
+    await bob.data("read", conversation_id=conversation)
+    tab = await tabs.open("ada", f"#/c/{conversation}")
+    dialog = tab.page.get_by_role("dialog")
+
+    await tab.page.get_by_role("button", name="More about this conversation").click()
+    await tab.page.get_by_role("menuitem", name="Files").click()
+    await expect(dialog.get_by_role("listitem")).to_have_count(50)
+    await dialog.get_by_role("button", name="Show more").click()
+    await expect(dialog.get_by_role("listitem")).to_have_count(51)
+    await expect(dialog.get_by_role("button", name="Show more")).to_be_hidden()
+    await expect(dialog.get_by_role("link").last).to_be_focused()
+    await tab.axe()
+    await dialog.press("Escape")
+
+    await choose(tab, "At seven", "Earlier texts")
+    await expect(dialog.get_by_role("listitem").locator(".text")).to_have_text(["At eight", "At seven"])
+    await dialog.press("Escape")
+    await choose(tab, "At seven", "Who has read it")
+    await expect(dialog.get_by_role("listitem")).to_have_text(re.compile("bob.*read", re.DOTALL))
+    await dialog.press("Escape")
+
+    await expect(tab.page.locator(".pinned-text")).to_contain_text("At seven")
+    await tab.page.locator(".pinned").get_by_role("button", name="All").click()
+    await dialog.get_by_role("button", name="Sunday").click()
+    await expect(dialog).to_be_hidden()
+    await expect(message(tab, "Sunday")).to_be_focused()
+
+
+async def test_the_focus_stays_where_it_was_while_things_move(tabs: Tabs, daemon: Process) -> None:
+    ada, bob, carl = await friends(daemon.url, "ada", "bob", "carl")
+    with_bob, with_carl = await group(ada, "Climbing", "bob"), await group(ada, "Books", "carl")
+    tab = await tabs.open("ada")
+    rows = tab.page.locator(".row-title")
+    climbing = tab.page.get_by_role("link", name="Climbing")
+    await climbing.focus()
+    await write(bob, with_bob, "one")
+    await expect(rows.first).to_have_text("Climbing")
+    await write(carl, with_carl, "two")
+    await expect(rows.first).to_have_text("Books")
+    await expect(climbing).to_be_focused()
+    await write(bob, with_bob, "three")
+    await expect(rows.first).to_have_text("Climbing")
+    await expect(climbing).to_be_focused()
+
+    (friend, _) = (await ada.data("friends"))["friends"]
+    await tab.page.evaluate(f"location.hash = '#/c/{friend['conversation_id']}'")
+    await box(tab).press_sequentially("Hel")
+    await bob.data("friend_remove", user="ada")
+    await expect(tab.page.get_by_text("You and bob are not friends.")).to_be_visible()
+    await tab.page.keyboard.type("lo")
+    await expect(box(tab)).to_have_value("Hello")
+
+
+async def test_who_logs_out_is_told_what_is_lost(tabs: Tabs, daemon: Process) -> None:
+    ada, _ = await friends(daemon.url, "ada", "bob")
+    tab = await tabs.open("ada", "#/settings")
+    dialog = tab.page.get_by_role("dialog")
+    await tab.page.evaluate(f"location.hash = '#/c/{await direct(ada)}'")
+    await box(tab).focus()
+    with tab.cut_off():
+        await tab.context.set_offline(True)
+        await say(tab, "one", "two")
+        await expect(tab.page.locator(".tick-sending")).to_have_count(2)
+        await tab.page.go_back()
+        await tab.page.get_by_role("button", name="Log out").click()
+        await expect(dialog).to_contain_text("2 messages that were not sent yet are lost.")
+        await dialog.get_by_role("button", name="Cancel").click()
+        await tab.page.go_forward()
+        await tab.context.set_offline(False)
+        await expect(tab.page.locator(".tick-sent")).to_have_count(2)
+    await tab.page.go_back()
+    await tab.page.get_by_role("button", name="Log out").click()
+    await expect(dialog).not_to_contain_text("lost")
+
+
+async def test_a_view_that_cannot_be_fetched_is_fetched_when_it_can(tabs: Tabs, daemon: Process) -> None:
+    await friends(daemon.url, "ada", "bob")
+    tab = await tabs.open("ada", service_workers="block")  # which would have it already
+    with tab.cut_off():
+        await tab.context.set_offline(True)
+        await tab.page.get_by_role("link", name="Settings").click()
+        await expect(tab.page.get_by_text("The server cannot be reached.")).to_be_visible()
+        await tab.context.set_offline(False)
+        await expect(tab.page.get_by_role("heading", name="Settings")).to_be_visible()

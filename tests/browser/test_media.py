@@ -21,6 +21,7 @@ from playwright.async_api import FilePayload, Request, expect
 
 from tests.browser.people import friends, upload
 from tests.browser.tab import PHONE, Tab, Tabs
+from tests.browser.test_conversation import box, direct
 from tests.support import PATIENCE, Person, Process
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -43,6 +44,14 @@ UPLOAD = """async ({size, text, name, bad}) => {
     } catch (problem) {
         return {code: problem.name === 'Error' ? problem.code : problem.name, message: problem.message, progress}
     }
+}"""
+
+PASTE = """({size, name}) => {
+    const data = new DataTransfer()
+    const pattern = Uint8Array.from({length: 256}, (_, n) => n)
+    data.items.add(new File(Array(size / 256).fill(pattern), name))
+    const paste = {clipboardData: data, bubbles: true, cancelable: true}
+    document.activeElement.dispatchEvent(new ClipboardEvent('paste', paste))
 }"""
 
 SEND = """async ({kind, name, text}) => {
@@ -246,6 +255,28 @@ async def test_an_upload_goes_on_where_it_was_after_the_server_died(tabs: Tabs, 
         await tab.page.locator(".weather").wait_for(state="hidden")
     assert offsets[0] == 0 < offsets[-1] < len(CONTENT)
     assert sent["file"]["size"] == len(CONTENT)
+    assert hashlib.sha256(CONTENT).hexdigest() in {path.name for path in (daemon.data / "files").rglob("*")}
+
+
+async def test_an_upload_goes_on_where_it_was_after_a_reload(tabs: Tabs, daemon: Process) -> None:
+    ada, _ = await friends(daemon.url, "ada", "bob")
+    tab = await tabs.open("ada", f"#/c/{await direct(ada)}")
+    offsets: list[int] = []
+
+    def heard(request: Request) -> None:
+        if request.method == "PATCH":
+            offsets.append(int(request.headers["upload-offset"]))
+
+    tab.page.on("request", heard)
+    await slow(tab, 1_000_000)
+    await box(tab).focus()
+    await tab.page.evaluate(PASTE, {"size": len(CONTENT), "name": "much.bin"})
+    meter = tab.page.get_by_role("progressbar", name="Sending much.bin")
+    await expect(meter).to_have_attribute("aria-valuenow", re.compile(r"^[3-9]\d$"))
+    await tab.page.reload()
+    await slow(tab, -1)
+    await expect(tab.page.locator(".tick-sent")).to_have_count(1)
+    assert offsets[0] == 0 < offsets[-1] < len(CONTENT)
     assert hashlib.sha256(CONTENT).hexdigest() in {path.name for path in (daemon.data / "files").rglob("*")}
 
 

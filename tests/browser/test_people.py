@@ -332,7 +332,7 @@ async def test_a_link_lets_in_as_long_as_it_is_good(tabs: Tabs, daemon: Process)
 
     await hers.page.get_by_role("button", name="New link").click()
     await hers.page.get_by_role("button", name="Make and copy").click()
-    await expect(hers.page.get_by_text("any number of times")).to_be_visible()
+    await expect(hers.page.locator(".links").get_by_text("any number of times")).to_be_visible()
     again = await hers.page.evaluate("navigator.clipboard.readText()")
     await his.go(again.removeprefix(f"{tabs.site}/"))
     await his.page.get_by_role("button", name="Join the group").click()

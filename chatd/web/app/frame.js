@@ -102,7 +102,7 @@ export function frame(app, { leave }) {
 function slot(app, place) {
   let shown = null
   let abort = new AbortController()
-  return async (load, params, key) => {
+  return async function go(load, params, key) {
     if (load === shown?.load && key === shown.key) {
       place.firstElementChild?.moved?.(params)
       return
@@ -111,11 +111,19 @@ function slot(app, place) {
     abort.abort()
     abort = new AbortController()
     const { signal } = abort
-    const view = await load?.()
+    const view = await load?.().catch(() => unreachable(() => { shown = null; go(load, params, key) }))
     if (signal.aborted) return
     const element = view?.(app, params, signal)
     fill(place, element)
     await element?.drawn
+  }
+}
+
+// What stands for a view that could not be fetched, until it can.
+function unreachable(again) {
+  return ({ connection }, params, signal) => {
+    connection.on('state', (state) => { if (state === 'ready') again() }, { signal })
+    return h('div', { class: 'empty' }, h('p', {}, t('offline')), h('button', { type: 'button', on: { click: again } }, t('message.retry')))
   }
 }
 

@@ -14,6 +14,7 @@ export class Model extends Emitter {
   conversations = new Map()
   people = new Map()
   friends = new Set()
+  knowsFriends = false
   requests = [] // friend requests that wait for me
   profile = null
   #threads = new Map()
@@ -21,6 +22,8 @@ export class Model extends Emitter {
   #since = null
   #round = null
   #epoch = null
+  #isThere = false // since the page was opened we have caught up once: what is missed from now on is news
+  #missed = new Set() // conversations
   #isRestored = false // the server's data is an older copy: what is not in it is gone
 
   constructor({ me, cache }) {
@@ -39,11 +42,17 @@ export class Model extends Emitter {
     this.#epoch = position?.epoch ?? null
     for (const person of people?.people ?? []) this.people.set(person.user_id, { ...person, status: 'offline' })
     this.friends = new Set(people?.friends ?? [])
+    this.knowsFriends = people?.friends !== undefined
     this.profile = people?.profile ?? null
     return conversations.length > 0
   }
 
   // Catching up
+
+  // Whether `sync` was ever through: what is not here then, is nowhere.
+  get isKnown() {
+    return this.#since !== null
+  }
 
   // The fields that say how far we are, for `auth` and `sync`.
   position() {
@@ -67,7 +76,20 @@ export class Model extends Emitter {
     this.#epoch = epoch
     this.cache.put('meta', { since: this.#since, epoch }, 'position')
     this.emit('conversations')
+    this.#tellMissed()
+    this.#isThere = true
     return null
+  }
+
+  // The last of each conversation's news that came while we were cut off.
+  #tellMissed() {
+    for (const id of this.#missed) {
+      const conversation = this.conversations.get(id)
+      const message = conversation?.last_message
+      const isNews = message && message.from_user_id !== this.me.user_id && message.seq > conversation.read_seq && !message.recalled_at
+      if (isNews) this.emit('arrived', { conversation, message })
+    }
+    this.#missed.clear()
   }
 
   #head(head) {
@@ -161,6 +183,7 @@ export class Model extends Emitter {
     this.#typing.get(conversation.id)?.delete(message.from_user_id)
     this.emit('typing', conversation.id)
     if (live && !mine) this.emit('arrived', { conversation, message })
+    else if (this.#isThere && !mine) this.#missed.add(conversation.id)
     this.emit('conversations')
   }
 
@@ -340,6 +363,7 @@ export class Model extends Emitter {
 
   befriend(friends) {
     this.friends = new Set(friends.map(({ id }) => id))
+    this.knowsFriends = true
     for (const { id, status_text, ...rest } of friends) {
       this.meet({ user_id: id, text: status_text, username: rest.username, nickname: rest.nickname, avatar_url: rest.avatar_url,
         remark: rest.remark, status: rest.status, last_seen: rest.last_seen })

@@ -21,10 +21,12 @@ export async function allowed() {
   return 'Notification' in globalThis && await Notification.requestPermission() === 'granted'
 }
 
+const BETWEEN = 1000 // ms from one sound to the next: what comes together sounds once
 const ANSWER = 150 // ms within which another tab says that it shows the conversation
 
 export class Notifier {
   #audio = null
+  #rang = 0
   #asked = new Map() // what other tabs were asked → what to do when one says yes
 
   constructor(app) {
@@ -88,6 +90,8 @@ export class Notifier {
   // Two soft notes, made here.
   #ring() {
     if (navigator.userActivation && !navigator.userActivation.hasBeenActive) return // the browser allows no sound yet
+    if (this.#rang + BETWEEN > performance.now()) return
+    this.#rang = performance.now()
     this.#audio ??= new AudioContext()
     const { currentTime: now, destination } = this.#audio
     for (const [frequency, at] of [[660, 0], [880, 0.09]]) {

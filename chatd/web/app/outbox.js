@@ -17,6 +17,11 @@ export class Outbox {
     navigator.locks?.request(tab(ME), () => new Promise(() => {})) // held for as long as this tab lives
   }
 
+  // How many of this tab's have no reply yet.
+  get size() {
+    return [...this.model.conversations.keys()].reduce((sum, id) => sum + this.model.thread(id).pending.length, 0)
+  }
+
   // Go on with what tabs that are closed have left.
   async restore() {
     const left = await this.model.cache.all('outbox')
@@ -29,7 +34,7 @@ export class Outbox {
   send(conversationId, fields, { blob = null, name = null, preview = null } = {}) {
     this.#begin({
       client_id: unique(), conversation_id: conversationId, fields, blob, name, preview,
-      from_user_id: this.model.me.user_id, created_at: new Date().toISOString(), state: 'sending', progress: 0, tab: ME,
+      from_user_id: this.model.me.user_id, created_at: new Date().toISOString(), state: 'sending', progress: 0, place: null, tab: ME,
     })
   }
 
@@ -51,13 +56,12 @@ export class Outbox {
       let sent = fields
       if (entry.blob !== null) {
         const file = await upload(entry.blob, {
-          name: entry.name, token: this.token, signal: abort.signal,
+          name: entry.name, token: this.token, signal: abort.signal, place: entry.place,
           onProgress: (progress) => this.#change(client_id, { progress }),
+          onPlace: (place) => { entry = this.#update(entry, { place }) },
         })
         sent = { ...fields, kind: kindOf(file) === fields.kind ? fields.kind : 'file', file_id: file.file_id } // its content counts
-        entry = { ...entry, fields: sent, blob: null, file }
-        this.model.cache.put('outbox', entry)
-        this.#change(client_id, { file, progress: 1 })
+        entry = this.#update(entry, { fields: sent, blob: null, file, progress: 1 })
       }
       const reply = await this.connection.change('send', { conversation_id, client_id, ...sent })
       this.#sent(entry, reply)
@@ -67,6 +71,14 @@ export class Outbox {
       next?.()
       this.#running.delete(client_id)
     }
+  }
+
+  // Change an entry, here and where it is kept. Returns it as it is then.
+  #update(entry, fields) {
+    const updated = { ...entry, ...fields }
+    this.model.cache.put('outbox', updated)
+    this.#change(entry.client_id, fields)
+    return updated
   }
 
   // A place behind the other files: when it is its turn, and what lets the next one go.
@@ -98,8 +110,7 @@ export class Outbox {
   }
 
   #failed(entry, problem) {
-    this.model.cache.put('outbox', { ...entry, state: 'failed', error: problem.message })
-    this.#change(entry.client_id, { state: 'failed', error: problem.message })
+    this.#update(entry, { state: 'failed', error: problem.message })
     this.onProblem?.(problem)
   }
 
@@ -109,8 +120,7 @@ export class Outbox {
   }
 
   retry(entry) {
-    this.#change(entry.client_id, { state: 'sending', error: null })
-    this.#run({ ...entry, state: 'sending' })
+    this.#run(this.#update(entry, { state: 'sending', error: null }))
   }
 
   // Take back what was not sent yet.

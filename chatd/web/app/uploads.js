@@ -19,9 +19,10 @@ class Again extends Error {
 }
 
 // Bring a blob to the server. Resolves to the file as `file_get` gives it, or raises a `Problem`. As long as `signal`
-// is not aborted it waits for the server when that is away. `onProgress` is called with 0 to 1.
-export async function upload(blob, { name, token, signal = null, onProgress = () => {} }) {
-  const state = { blob, name, token, signal, onProgress, place: null, fileId: null, begun: 0 }
+// is not aborted it waits for the server when that is away. `onProgress` is called with 0 to 1, `onPlace` with the
+// address of the upload when it has one: with that as `place` it goes on later, where it was.
+export async function upload(blob, { name, token, signal = null, onProgress = () => {}, place = null, onPlace = () => {} }) {
+  const state = { blob, name, token, signal, onProgress, place, onPlace, fileId: null, begun: 0 }
   for (let lost = 0; ;) {
     try {
       signal?.throwIfAborted()
@@ -54,6 +55,7 @@ async function create(state) {
     'Upload-Length': String(state.blob.size), 'Upload-Metadata': `filename ${base64(state.name)}`,
   })
   state.place = headers.get('Location')
+  state.onPlace(state.place)
   taken(state, headers.get('Chatd-File-Id')) // of an empty file it is there at once
 }
 

@@ -3,32 +3,26 @@
 import { avatar } from '../avatar.js'
 import { copy } from '../clipboard.js'
 import { Composer } from '../composer.js'
-import { confirm, explain, menu, note, open } from '../dialog.js'
+import { confirm, explain, menu, note } from '../dialog.js'
 import { fill, h, icon, iconButton } from '../dom.js'
 import { emojiPicker, quickEmoji } from '../emoji.js'
 import { t } from '../language.js'
 import { messageOf, pendingOf } from '../message.js'
 import { carriesFiles, filesOf } from '../picking.js'
 import { preview } from '../preview.js'
-import { linked } from '../text.js'
+import { refill } from '../rows.js'
 import { Timeline } from '../timeline.js'
-import { ago, full } from '../time.js'
+import { ago } from '../time.js'
 import { progress } from '../attachments.js'
+import { edits, files, pins, receipts } from './conversation_lists.js'
 import { titleOf } from './conversations.js'
+import { missing } from './missing.js'
 
-export function conversation(app, { id, seq }, signal) {
+export function conversation(app, params, signal) {
+  const { id, seq } = params
   const known = app.model.conversations.get(Number(id))
-  if (known === undefined) return missing(app, id, seq, signal)
+  if (known === undefined) return missing(app, Number(id), signal, () => conversation(app, params, signal))
   return new View(app, known, signal).begin(seq === undefined ? null : Number(seq))
-}
-
-// One that we have not heard of yet: perhaps it is on its way.
-function missing(app, id, seq, signal) {
-  const element = h('div', { class: 'empty' }, icon('chats'), h('h1', {}, t('conversation.missing')), h('a', { class: 'button', href: '#/' }, t('back')))
-  app.model.on('conversations', () => {
-    if (app.model.conversations.has(Number(id)) && element.isConnected) element.replaceWith(conversation(app, { id, seq }, signal))
-  }, { signal })
-  return element
 }
 
 class View {
@@ -206,7 +200,7 @@ class View {
     menu(anchor, [
       this.isGroup && { label: t('conversation.group'), icon: 'people', act: () => app.router.go(`g/${conversation.id}`) },
       conversation.peer && { label: t('conversation.profile'), icon: 'people', act: () => app.router.go(`u/${conversation.peer.user_id}`) },
-      { label: t('conversation.files'), icon: 'file', act: () => this.#files() },
+      { label: t('conversation.files'), icon: 'file', act: () => files(app, conversation.id) },
       { label: t(conversation.silent ? 'conversation.loud' : 'conversation.silent'), icon: conversation.silent ? 'bell' : 'silent', act: () => set({ silent: !conversation.silent }) },
       { label: t(conversation.pinned ? 'conversation.unpin' : 'conversation.pin'), icon: 'pin', act: () => set({ pinned: !conversation.pinned }) },
     ], t('conversation.more'))
@@ -218,11 +212,11 @@ class View {
     const { model } = this.app
     const { has_left, kind, peer } = this.conversation
     const reason = has_left ? t('conversation.left') : null
-    const hint = kind === 'direct' && peer && model.friends.size > 0 && !model.friends.has(peer.user_id) ? t('conversation.noFriends', { name: titleOf(model, this.conversation) }) : null
+    const hint = kind === 'direct' && peer && model.knowsFriends && !model.friends.has(peer.user_id) ? t('conversation.noFriends', { name: titleOf(model, this.conversation) }) : null
     if (this.footKey === JSON.stringify([reason, hint])) return
     this.footKey = JSON.stringify([reason, hint])
-    if (reason !== null) fill(this.foot, h('p', { class: 'foot-note' }, reason))
-    else fill(this.foot, this.composer.element, hint !== null && h('p', { class: 'foot-note' }, hint, ' ', h('a', { href: `#/u/${peer.user_id}` }, t('conversation.profile'))))
+    if (reason !== null) refill(this.foot, h('p', { class: 'foot-note' }, reason))
+    else refill(this.foot, this.composer.element, hint !== null && h('p', { class: 'foot-note' }, hint, ' ', h('a', { href: `#/u/${peer.user_id}` }, t('conversation.profile'))))
   }
 
   #send(fields, file) {
@@ -243,9 +237,9 @@ class View {
   }
 
   async #loadMembers() {
-    const { app: { connection, model }, conversation: { id } } = this
+    const { app: { model }, conversation: { id } } = this
     try {
-      const { members } = await connection.ask('group_members', { conversation_id: id, limit: 200 })
+      const members = await this.app.all('group_members', 'members', ({ username }) => ({ after_username: username }), { conversation_id: id })
       for (const { user_id, username, nickname, avatar_url } of members) model.meet({ user_id, username, nickname, avatar_url })
       this.#members = members.filter(({ user_id }) => user_id !== model.me.user_id)
         .map(({ user_id, username }) => ({ username, name: model.nameOf(user_id, username) }))
@@ -269,8 +263,8 @@ class View {
       alive && { label: t('message.forward'), icon: 'forward', act: () => this.#forward(message) },
       writes && mine && ['text', 'image', 'video', 'voice', 'file'].includes(message.kind) && !message.forwarded_from && { label: t('message.edit'), icon: 'edit', act: () => this.composer.change(message) },
       writes && (!this.isGroup || isAdmin) && { label: t(message.pinned ? 'message.unpin' : 'message.pin'), icon: 'pin', act: () => this.#do('pin', { message_id: message.id, conversation_id: conversation.id, on: !message.pinned }) },
-      message.edited_at && alive && { label: t('message.edits'), icon: 'clock', act: () => this.#edits(message) },
-      mine && alive && this.isGroup && { label: t('message.receipts'), icon: 'checks', act: () => this.#receipts(message) },
+      message.edited_at && alive && { label: t('message.edits'), icon: 'clock', act: () => edits(app, message) },
+      mine && alive && this.isGroup && { label: t('message.receipts'), icon: 'checks', act: () => receipts(app, message) },
       writes && (mine || isAdmin) && { label: t('message.recall'), icon: 'recall', danger: true, act: () => this.#recall(message) },
       { label: t('message.delete'), icon: 'trash', danger: true, act: () => this.#delete(message) },
     ], t('message.actions'), writes ? (close) => this.#quick(message, close) : null)
@@ -310,59 +304,18 @@ class View {
     if (await confirm(t('message.deleteAsk'), { detail: t('message.deleteDetail'), yes: t('message.delete') })) this.#do('delete', { message_id: message.id })
   }
 
-  async #edits(message) {
-    try {
-      const { texts } = await this.app.connection.ask('edits', { message_id: message.id })
-      open(t('message.edits'), h('ol', { class: 'stack' }, texts.map(({ content, created_at }) =>
-        h('li', {}, h('time', { class: 'hint', datetime: created_at }, full(created_at)), h('p', { class: 'text' }, linked(content))))))
-    } catch (problem) {
-      explain(problem)
-    }
-  }
-
-  async #receipts(message) {
-    try {
-      const { members, read_count, delivered_count, member_count } = await this.app.connection.ask('receipts', { message_id: message.id })
-      open(t('message.receipts'), [h('p', { class: 'soft' }, t('message.receiptsCount', { read: read_count, delivered: delivered_count, n: member_count })),
-        h('ul', { class: 'stack' }, members.map(({ user_id, username, is_read, is_delivered }) => {
-          const state = is_read ? 'read' : is_delivered ? 'delivered' : 'sent'
-          return h('li', { class: 'line' }, avatar({ name: this.app.model.nameOf(user_id, username), id: user_id }, 'small'), h('span', {}, this.app.model.nameOf(user_id, username)), h('span', { class: 'soft' }, t(`tick.${state}`)))
-        }))])
-    } catch (problem) {
-      explain(problem)
-    }
-  }
-
-  async #files() {
-    const { attachment } = await import('../attachments.js')
-    try {
-      const { files } = await this.app.connection.ask('files', { conversation_id: this.conversation.id, limit: 100 })
-      const shown = files.map((one) => h('li', {}, h('p', { class: 'hint' }, `${this.#nameOf(one)} · ${full(one.created_at)}`),
-        attachment(this.app, { ...one, id: one.message_id, content: '' })))
-      open(t('conversation.files'), shown.length > 0 ? h('ul', { class: 'stack' }, shown) : h('p', { class: 'soft' }, t('conversation.noFiles')))
-    } catch (problem) {
-      explain(problem)
-    }
-  }
-
   // What is pinned: the newest, and all of them on a click.
   async #loadPins() {
     try {
-      const { messages } = await this.app.connection.ask('pins', { conversation_id: this.conversation.id, limit: 50 })
+      const { messages } = await this.app.connection.ask('pins', { conversation_id: this.conversation.id, limit: 2 })
       const [first] = messages
       this.pinned.hidden = first === undefined
       if (first === undefined) return
       fill(this.pinned, icon('pin'), h('button', { type: 'button', class: 'pinned-text', on: { click: () => this.timeline.show(first.seq) } }, h('strong', {}, this.#nameOf(first)), ' ', preview(first)),
-        messages.length > 1 && h('button', { type: 'button', class: 'quiet', on: { click: () => this.#pins(messages) } }, t('conversation.pins', { n: messages.length })))
+        messages.length > 1 && h('button', { type: 'button', class: 'quiet', on: { click: () => pins(this.app, this.conversation.id, ({ seq }) => this.timeline.show(seq)) } }, t('conversation.pins')))
     } catch {
       // It is not important enough to complain.
     }
-  }
-
-  #pins(messages) {
-    const { close } = open(t('conversation.pinned'), h('ul', { class: 'stack' }, messages.map((message) => h('li', {},
-      h('button', { type: 'button', class: 'quote', on: { click: () => { close(); this.timeline.show(message.seq) } } },
-        h('strong', {}, this.#nameOf(message)), h('span', {}, preview(message)))))))
   }
 
   #rowOf(target) {

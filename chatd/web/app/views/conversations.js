@@ -5,6 +5,7 @@ import { fill, h, icon, iconButton } from '../dom.js'
 import { menu } from '../dialog.js'
 import { t } from '../language.js'
 import { preview } from '../preview.js'
+import { refill } from '../rows.js'
 import { short } from '../time.js'
 
 export function conversations(app, params, signal) {
@@ -23,11 +24,13 @@ export function conversations(app, params, signal) {
     const drawn = shown.map(({ one, title }) => row(one, title))
     if (drawn.length === 0) {
       fill(list)
-      fill(none, wanted === '' ? welcome() : h('p', {}, t('chats.noneFound')))
+      fill(none, wanted !== '' ? h('p', {}, t('chats.noneFound')) : model.isKnown && welcome())
     } else {
+      const focused = list.contains(document.activeElement) ? document.activeElement : null
       fill(none)
       drawn.forEach((element, at) => { if (list.children[at] !== element) list.insertBefore(element, list.children[at] ?? null) })
       while (list.children.length > drawn.length) list.lastElementChild.remove()
+      if (focused?.isConnected) focused.focus({ preventScroll: true }) // what is moved loses it
     }
     mark()
   }
@@ -48,7 +51,7 @@ export function conversations(app, params, signal) {
       : pending ? [icon(pending.state === 'failed' ? 'warning' : 'clock'), pending.fields.content || t(`kind.${pending.fields.kind ?? 'text'}`)]
         : last ? from + preview(last) : t('chats.nothingYet')
     const id = one.peer?.user_id ?? one.id
-    fill(element, h('a', { class: one.unread_count > 0 ? 'row row-unread' : 'row', href: `#/c/${one.id}` },
+    refill(element, h('a', { class: one.unread_count > 0 ? 'row row-unread' : 'row', href: `#/c/${one.id}` },
       avatar({ name: title, id, url: face, status }),
       h('span', { class: 'row-main' }, h('span', { class: 'row-title' }, title),
         one.silent && icon('silent'), one.pinned && icon('pin'), h('time', { datetime: one.last_at ?? '' }, one.last_at ? short(one.last_at) : '')),

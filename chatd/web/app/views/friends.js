@@ -46,7 +46,7 @@ export function friends(app, params, signal) {
     show('people', t('friends.people'), users.filter(({ user_id }) => !model.friends.has(user_id)).map(stranger), drawStranger)
     show('groups', t('friends.groups'), groups.map(groupItem), drawGroup)
     drawStatus(q)
-    const isEmpty = !isSearch && everybody.length + model.requests.length + sent.length === 0
+    const isEmpty = !isSearch && model.knowsFriends && everybody.length + model.requests.length + sent.length === 0
     fill(none, isEmpty && h('div', { class: 'empty' }, icon('people'), h('h2', {}, t('chats.welcome')), h('p', {}, t('friends.hint'))))
     mark()
   }

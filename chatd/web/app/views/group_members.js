@@ -24,7 +24,7 @@ export function groupMembers(app, groupId, signal) {
   const filter = h('input', { type: 'search', placeholder: t('group.filter'), 'aria-label': t('group.filter'), autocomplete: 'off' })
   const sieve = h('div', { class: 'chooser-filter', hidden: true }, icon('search'), filter)
   const none = h('p', { class: 'hint', role: 'status' })
-  const next = h('button', { type: 'button', class: 'quiet', hidden: true, on: { click: () => page().catch(explain) } }, t('group.showMore'))
+  const next = h('button', { type: 'button', class: 'quiet', hidden: true, on: { click: () => page().catch(explain) } }, t('showMore'))
   const element = h('section', { class: 'card members', tabindex: '-1', hidden: true },
     h('header', { class: 'card-head' }, h('h2', {}, t('group.people'), ' ', count), add), sieve, none, list, next)
   let info = null

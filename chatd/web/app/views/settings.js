@@ -57,7 +57,9 @@ export function settings(app, { page }, signal) {
 
 // End this session, here and at the server; here only where the server cannot be reached.
 export async function logout(app) {
-  if (!await confirm(t('settings.logout.sure'), { detail: t('settings.logout.detail'), yes: t('settings.logout'), danger: false })) return
+  const unsent = app.outbox.size
+  const detail = [unsent > 0 && t('settings.logout.unsent', { n: unsent }), t('settings.logout.detail')].filter(Boolean).join(' ')
+  if (!await confirm(t('settings.logout.sure'), { detail, yes: t('settings.logout'), danger: unsent > 0 })) return
   try {
     if (app.connection.state === 'ready') await app.connection.change('logout')
   } catch (problem) {

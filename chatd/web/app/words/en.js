@@ -1,6 +1,6 @@
 // English.
 export default {
-  ok: 'OK', cancel: 'Cancel', close: 'Close', save: 'Save', back: 'Back', more: 'More', remove: 'Remove', language: 'Language',
+  ok: 'OK', cancel: 'Cancel', close: 'Close', save: 'Save', back: 'Back', more: 'More', showMore: 'Show more', remove: 'Remove', language: 'Language',
   offline: 'The server cannot be reached. It is tried again.',
   typing: 'typing…',
   unread: { one: '{n} unread message', other: '{n} unread messages' },
@@ -36,7 +36,7 @@ export default {
   'conversation.files': 'Files', 'conversation.noFiles': 'No files were sent here yet.', 'conversation.silent': 'Mute', 'conversation.loud': 'Unmute', 'conversation.pin': 'Keep at the top', 'conversation.unpin': 'No longer at the top',
   'conversation.typing': { one: '{names} is typing…', other: '{names} are typing…' }, 'conversation.members': { one: '{n} member', other: '{n} members' },
   'conversation.left': 'You are no longer in this group. What was said until then stays here.', 'conversation.noFriends': 'You and {name} are not friends.',
-  'conversation.new': { one: '{n} new message', other: '{n} new messages' }, 'conversation.toEnd': 'To the newest message', 'conversation.pins': { one: '{n} pinned', other: 'All {n}' }, 'conversation.pinned': 'Pinned messages',
+  'conversation.new': { one: '{n} new message', other: '{n} new messages' }, 'conversation.toEnd': 'To the newest message', 'conversation.pins': 'All', 'conversation.pinned': 'Pinned messages',
   'status.online': 'online', 'status.away': 'away', 'status.dnd': 'do not disturb', 'status.offline': 'offline', 'status.seen': 'seen {ago}',
 
   'message.me': 'You', 'message.reply': 'Reply', 'message.react': 'React', 'message.actions': 'What to do with this message', 'message.copy': 'Copy text', 'message.copied': 'Copied.',
@@ -115,7 +115,7 @@ export default {
   'group.leave': 'Leave group', 'group.leaveAsk': 'Leave {title}?', 'group.leaveDetail': 'What was said until now stays readable for you.',
   'group.leaveAsOwner': 'The admin who has been in it longest owns it then, or else the member. What was said until now stays readable for you.', 'group.leaveAsLast': 'You are the last one: the group ends with that.',
   'group.dissolve': 'Dissolve group', 'group.dissolveAsk': 'Dissolve {title} for everybody?', 'group.dissolveDetail': 'Everybody keeps what was said; nobody can write there any more. This cannot be undone.', 'group.dissolved': 'The group is dissolved.',
-  'group.people': 'Members', 'group.add': 'Add members', 'group.addThem': 'Add', 'group.filter': 'Find a member', 'group.showMore': 'Show more', 'group.itsYou': '(you)', 'group.doWith': 'What to do with {name}',
+  'group.people': 'Members', 'group.add': 'Add members', 'group.addThem': 'Add', 'group.filter': 'Find a member', 'group.itsYou': '(you)', 'group.doWith': 'What to do with {name}',
   'group.role.owner': 'Owner', 'group.role.admin': 'Admin', 'group.mutedUntil': 'Muted until {time}',
   'group.makeAdmin': 'Make admin', 'group.makeMember': 'No longer admin', 'group.handOver': 'Hand over the group', 'group.handOverAsk': 'Hand the group over to {name}?', 'group.handOverDetail': 'They own it then, and you are an admin.',
   'group.mute.tenMinutes': 'Mute for 10 minutes', 'group.mute.hour': 'Mute for an hour', 'group.mute.day': 'Mute for a day', 'group.unmute': 'Let write again',
@@ -155,6 +155,7 @@ export default {
 
   'settings.all': 'All settings', 'settings.profile': 'Profile', 'settings.account': 'Account', 'settings.privacy': 'Privacy', 'settings.devices': 'Devices', 'settings.look': 'Language and look',
   'settings.notifications': 'Notifications', 'settings.about': 'About', 'settings.logout': 'Log out', 'settings.logout.sure': 'Log out of this browser?',
+  'settings.logout.unsent': { one: 'A message that was not sent yet is lost.', other: '{n} messages that were not sent yet are lost.' },
   'settings.logout.detail': 'What this browser keeps of your conversations is removed. On the server everything stays.', 'settings.saved': 'Saved.', 'settings.copy': 'Copy', 'settings.copied': 'Copied.',
   'settings.avatar': 'Picture', 'settings.avatar.choose': 'New picture', 'settings.avatar.take': 'Use this picture', 'settings.avatar.preview': 'Your picture as others will see it',
   'settings.avatar.unknown': 'This browser cannot read that file as a picture.', 'settings.avatar.remove.sure': 'Remove your picture?', 'settings.username.hint': 'Your username. It stays as it is.',

@@ -1,6 +1,6 @@
 // 中文。
 export default {
-  ok: '好', cancel: '取消', close: '关闭', save: '保存', back: '返回', more: '更多', remove: '移除', language: '语言',
+  ok: '好', cancel: '取消', close: '关闭', save: '保存', back: '返回', more: '更多', showMore: '显示更多', remove: '移除', language: '语言',
   offline: '连不上服务器，正在重试。',
   typing: '正在输入…',
   unread: { other: '{n} 条未读消息' },
@@ -35,7 +35,7 @@ export default {
   'conversation.files': '文件', 'conversation.noFiles': '这里还没有文件。', 'conversation.silent': '消息免打扰', 'conversation.loud': '取消免打扰', 'conversation.pin': '置顶', 'conversation.unpin': '取消置顶',
   'conversation.typing': { other: '{names} 正在输入…' }, 'conversation.members': { other: '{n} 位成员' },
   'conversation.left': '你已不在这个群里，之前的消息仍然保留。', 'conversation.noFriends': '你和 {name} 不是好友。',
-  'conversation.new': { other: '{n} 条新消息' }, 'conversation.toEnd': '回到最新消息', 'conversation.pins': { other: '全部 {n} 条' }, 'conversation.pinned': '置顶消息',
+  'conversation.new': { other: '{n} 条新消息' }, 'conversation.toEnd': '回到最新消息', 'conversation.pins': '全部', 'conversation.pinned': '置顶消息',
   'status.online': '在线', 'status.away': '离开', 'status.dnd': '请勿打扰', 'status.offline': '离线', 'status.seen': '{ago}在线',
 
   'message.me': '你', 'message.reply': '回复', 'message.react': '回应', 'message.actions': '消息操作', 'message.copy': '复制', 'message.copied': '已复制。',
@@ -114,7 +114,7 @@ export default {
   'group.leave': '退出群聊', 'group.leaveAsk': '退出“{title}”？', 'group.leaveDetail': '到目前为止的聊天记录仍可查看。',
   'group.leaveAsOwner': '群主将转给最早加入的管理员；没有管理员时，转给最早加入的成员。到目前为止的聊天记录仍可查看。', 'group.leaveAsLast': '你是最后一位成员，退出后该群将解散。',
   'group.dissolve': '解散群聊', 'group.dissolveAsk': '解散“{title}”？', 'group.dissolveDetail': '所有人都保留聊天记录，但不能再发消息。此操作无法撤销。', 'group.dissolved': '群已解散。',
-  'group.people': '成员', 'group.add': '添加成员', 'group.addThem': '添加', 'group.filter': '查找成员', 'group.showMore': '显示更多', 'group.itsYou': '（你）', 'group.doWith': '对 {name} 的操作',
+  'group.people': '成员', 'group.add': '添加成员', 'group.addThem': '添加', 'group.filter': '查找成员', 'group.itsYou': '（你）', 'group.doWith': '对 {name} 的操作',
   'group.role.owner': '群主', 'group.role.admin': '管理员', 'group.mutedUntil': '禁言至 {time}',
   'group.makeAdmin': '设为管理员', 'group.makeMember': '取消管理员', 'group.handOver': '转让群主', 'group.handOverAsk': '把群主转让给 {name}？', 'group.handOverDetail': '对方成为群主，你将成为管理员。',
   'group.mute.tenMinutes': '禁言 10 分钟', 'group.mute.hour': '禁言 1 小时', 'group.mute.day': '禁言 1 天', 'group.unmute': '解除禁言',
@@ -154,6 +154,7 @@ export default {
 
   'settings.all': '全部设置', 'settings.profile': '个人资料', 'settings.account': '账号', 'settings.privacy': '隐私', 'settings.devices': '设备', 'settings.look': '语言与外观',
   'settings.notifications': '通知', 'settings.about': '关于', 'settings.logout': '退出登录', 'settings.logout.sure': '要在这个浏览器上退出登录吗？',
+  'settings.logout.unsent': { other: '{n} 条尚未发送的消息将会丢失。' },
   'settings.logout.detail': '浏览器里保存的会话会被清除，服务器上的内容不受影响。', 'settings.saved': '已保存。', 'settings.copy': '复制', 'settings.copied': '已复制。',
   'settings.avatar': '头像', 'settings.avatar.choose': '更换头像', 'settings.avatar.take': '使用这张图片', 'settings.avatar.preview': '别人将看到的头像',
   'settings.avatar.unknown': '浏览器无法读取这个图片文件。', 'settings.avatar.remove.sure': '移除头像？', 'settings.username.hint': '你的用户名，不能更改。',
