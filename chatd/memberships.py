@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 from chatd import events, log
 from chatd.access import find_other, may_write_to
 from chatd.context import Context, Row
 from chatd.db.query import query
-from chatd.errors import AlreadyMember, GroupFull
+from chatd.errors import AlreadyMember, GroupFull, Invalid, Phrase
+from chatd.wire import Text
+
+LinkToken = Annotated[str, Text(1, 64)]
+"""What a link into a group has in it."""
 
 GROUP = query("/* memberships.group */ SELECT * FROM groups WHERE conversation_id = :conversation_id")
 COUNT = query(
@@ -96,6 +100,13 @@ ADMINS = query(
     WHERE conversation_id = :conversation_id AND until_seq IS NULL AND role IN ('admin', 'owner') ORDER BY user_id
     """
 )
+
+
+def one_of(conversation_id: int | None, token: str | None) -> None:
+    """Raise `Invalid` unless a group is named in one way: by its id, or by a link into it."""
+    if (conversation_id is None) == (token is None):
+        expected = Phrase("or token is required, not both", "与 token 须且只能填一个")
+        raise Invalid(field="conversation_id", expected=expected)
 
 
 async def group(ctx: Context, conversation_id: int) -> Row:

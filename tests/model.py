@@ -710,4 +710,5 @@ class Model:
         if group.is_dissolved or (group.joining == "invite" and not is_in):
             return None
         role = group.stays[me].role if is_in else None
-        return {"title": group.title, "joining": group.joining, "member_count": len(group.present), "role": role}
+        told = {"title": group.title, "joining": group.joining, "member_count": len(group.present), "role": role}
+        return {**told, "asked": me in group.requests}

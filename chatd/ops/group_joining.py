@@ -9,7 +9,7 @@ from chatd import events, memberships
 from chatd.access import USER_BY_ID, InGroup, Membership, Self, find_user
 from chatd.context import Context, Row
 from chatd.db.query import query
-from chatd.errors import AlreadyMember, GroupFull, Invalid, NotFound, Phrase
+from chatd.errors import AlreadyMember, GroupFull, NotFound, Phrase
 from chatd.op import op
 from chatd.record import record
 from chatd.wire import Done, Id, Limit, Name, Text, Time, Whole, rfc3339, rfc3339_or_none
@@ -31,7 +31,7 @@ class GroupJoin:
     """
 
     conversation_id: Id | None = None
-    token: Annotated[str, Text(1, 64)] | None = None
+    token: memberships.LinkToken | None = None
     note: Annotated[str, Text(0, 255)] = ""
 
 
@@ -106,11 +106,7 @@ async def group_join(ctx: Context, request: GroupJoin) -> Joined:
 
 async def _named(ctx: Context, request: GroupJoin) -> tuple[Row, str]:
     """The group of an id or a link, and how the asker may join it. Raises `NotFound`, `Invalid`."""
-    if (request.conversation_id is None) == (request.token is None):
-        raise Invalid(
-            field="conversation_id",
-            expected=Phrase("or token is required, not both", "与 token 须且只能填一个"),
-        )
+    memberships.one_of(request.conversation_id, request.token)
     conversation_id, field = request.conversation_id, "conversation_id"
     if request.token is not None:
         link = await ctx.db.one(USE, token=request.token, now=ctx.now)

@@ -23,7 +23,7 @@ _BLANK = Phrase("must not be blank", "不能为空白")
 
 @record
 class GroupInfo:
-    """A group; `role` is mine, null where I am not in it (any more)."""
+    """A group; `role` is mine, null where I am not in it (any more). `asked`: I wait for its admins to let me in."""
 
     conversation_id: int
     title: str
@@ -32,6 +32,7 @@ class GroupInfo:
     joining: Joining
     member_count: int
     role: Role | None
+    asked: bool
     created_at: Time
 
 
@@ -44,6 +45,7 @@ def _info(ctx: Context, row: Row) -> GroupInfo:
         joining=row["joining"],
         member_count=row["member_count"],
         role=row["role"],
+        asked=bool(row["asked"]),
         created_at=rfc3339(row["created_at"]),
     )
 
@@ -76,7 +78,9 @@ MAKE = query(
 )
 GET = query(
     """/* groups.get */
-    SELECT g.conversation_id, g.title, g.notice, g.avatar_file_id, g.joining, g.member_count, m.role, c.created_at
+    SELECT g.conversation_id, g.title, g.notice, g.avatar_file_id, g.joining, g.member_count, m.role, c.created_at,
+           EXISTS (SELECT 1 FROM join_requests r
+                   WHERE r.conversation_id = g.conversation_id AND r.user_id = :me) AS asked
     FROM groups g
     JOIN conversations c ON c.id = g.conversation_id
     LEFT JOIN members m ON m.conversation_id = g.conversation_id AND m.user_id = :me AND m.until_seq IS NULL
@@ -91,10 +95,26 @@ MINE_COUNT = query(
 )
 
 
+LINKED = query(
+    """/* groups.linked */
+    SELECT conversation_id FROM group_links
+    WHERE token = :token AND (uses_left IS NULL OR uses_left > 0) AND (expires_at IS NULL OR expires_at > :now)
+    """
+)
+
+
 async def _get(ctx: Context, conversation_id: int) -> GroupInfo:
     row = await ctx.db.one(GET, conversation_id=conversation_id, me=ctx.user_id)
     if row is None or (row["role"] is None and row["joining"] == "invite"):
         raise NotFound(field="conversation_id")
+    return _info(ctx, row)
+
+
+async def _get_linked(ctx: Context, token: str) -> GroupInfo:
+    link = await ctx.db.one(LINKED, token=token, now=ctx.now)
+    row = link and await ctx.db.one(GET, conversation_id=link["conversation_id"], me=ctx.user_id)
+    if row is None:
+        raise NotFound(field="token")
     return _info(ctx, row)
 
 
@@ -203,9 +223,10 @@ async def group_update(ctx: Context, request: GroupUpdate, at: Membership) -> Gr
 
 @record
 class GroupGet:
-    """A group I am in, or one that does not need a link."""
+    """A group I am in, or one that does not need a link; or, by its `token`, the one that a link leads into."""
 
-    conversation_id: Id
+    conversation_id: Id | None = None
+    token: memberships.LinkToken | None = None
 
 
 @op(
@@ -217,7 +238,10 @@ class GroupGet:
     example={"conversation_id": 12},
 )
 async def group_get(ctx: Context, request: GroupGet) -> GroupInfo:
-    return await _get(ctx, request.conversation_id)
+    memberships.one_of(request.conversation_id, request.token)
+    if request.token is not None:
+        return await _get_linked(ctx, request.token)
+    return await _get(ctx, request.conversation_id or 0)
 
 
 @record
@@ -238,7 +262,8 @@ class GroupList:
 
 MINE = query(
     """/* groups.list */
-    SELECT g.conversation_id, g.title, g.notice, g.avatar_file_id, g.joining, g.member_count, m.role, c.created_at
+    SELECT g.conversation_id, g.title, g.notice, g.avatar_file_id, g.joining, g.member_count, m.role, c.created_at,
+           0 AS asked
     FROM members m
     JOIN groups g ON g.conversation_id = m.conversation_id
     JOIN conversations c ON c.id = m.conversation_id
@@ -269,7 +294,9 @@ class GroupSearch:
 
 SEARCH = query(
     """/* groups.search */
-    SELECT g.conversation_id, g.title, g.notice, g.avatar_file_id, g.joining, g.member_count, m.role, c.created_at
+    SELECT g.conversation_id, g.title, g.notice, g.avatar_file_id, g.joining, g.member_count, m.role, c.created_at,
+           EXISTS (SELECT 1 FROM join_requests r
+                   WHERE r.conversation_id = g.conversation_id AND r.user_id = :me) AS asked
     FROM groups g
     JOIN conversations c ON c.id = g.conversation_id
     LEFT JOIN members m ON m.conversation_id = g.conversation_id AND m.user_id = :me AND m.until_seq IS NULL

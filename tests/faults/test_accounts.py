@@ -322,7 +322,9 @@ async def test_what_cannot_be_used_is_said_in_one_line(tmp_path: Path) -> None:
     (garbage / "chatd.db").write_bytes(b"Dear diary " * 999)
     folder = tmp_path / "folder"
     (folder / "chatd.db").mkdir(parents=True)
-    for data in (foreign, garbage, folder, Path("/proc/self"), tmp_path / "chatd.toml"):
+    file = tmp_path / "file"
+    file.touch()
+    for data in (foreign, garbage, folder, Path("/proc/self"), file):
         for command in (("serve", "--listen", "127.0.0.1:0"), ("user", "list"), ("check",)):
             status, output = await Process.run_command(*command, "--data", str(data), cwd=tmp_path)
             assert (status, output.count("\n")) == (2, 1), (data, command, output)

@@ -25,7 +25,7 @@ export function friends(app, params, signal) {
     requests: partOf(), sent: partOf(), online: partOf(), offline: partOf(), friends: partOf(), people: partOf(), groups: partOf(),
   }
   const met = new Set()
-  const asked = new Set() // groups that have my request
+  const asked = new Set() // groups that have my request since they were found
   let sent = []
   let found = null // { q, users, groups, more } as the server answered
   let timer = null
@@ -80,8 +80,8 @@ export function friends(app, params, signal) {
     const state = id === model.me.user_id ? 'me' : received ? 'received' : sent.some(({ to_user_id }) => to_user_id === id) ? 'sent' : 'none'
     return { id, username, name: nickname || username, avatar_url, state, request_id: received?.request_id ?? null }
   }
-  function groupItem({ conversation_id: id, title, joining, member_count, avatar_url, role }) {
-    const state = role !== null || model.conversations.get(id)?.has_left === false ? 'in' : asked.has(id) ? 'asked' : 'out'
+  function groupItem({ conversation_id: id, title, joining, member_count, avatar_url, role, asked: hasAsked }) {
+    const state = role !== null || model.conversations.get(id)?.has_left === false ? 'in' : hasAsked || asked.has(id) ? 'asked' : 'out'
     return { id, title, joining, member_count, avatar_url, state }
   }
 

@@ -27,7 +27,6 @@ export function group(app, { id }, signal) {
     h('div', { class: 'scroll' }, body))
   let info = null // as group_get gives it; null where I may not see it
   let isLoaded = false
-  let isAsked = false
   let drawn = null
   let waiting = false
 
@@ -39,7 +38,7 @@ export function group(app, { id }, signal) {
   function draw() {
     waiting = false
     const { title: called, avatar_url, has_left, member_count } = known() ?? {}
-    const stamp = JSON.stringify([info, isLoaded, isAsked, called, avatar_url, has_left, member_count])
+    const stamp = JSON.stringify([info, isLoaded, called, avatar_url, has_left, member_count])
     if (stamp === drawn) return // whatever has happened, it is nothing that is shown here
     drawn = stamp
     more.hidden = !isIn()
@@ -87,7 +86,7 @@ export function group(app, { id }, signal) {
   function buttons() {
     return [
       known() !== undefined && h('a', { class: isIn() ? 'button primary' : 'button', href: `#/c/${groupId}` }, icon('chats'), t('group.open')),
-      info !== null && !isIn() && (isAsked
+      info !== null && !isIn() && (info.asked
         ? h('span', { class: 'soft' }, t('group.askedAlready'))
         : h('button', { type: 'button', class: 'primary', on: { click: come } }, icon('plus'), t(info.joining === 'open' ? 'group.join' : 'group.ask'))),
     ]
@@ -142,8 +141,7 @@ export function group(app, { id }, signal) {
   }
   async function come() {
     try {
-      isAsked = await join(app, { conversation_id: groupId, title: title(), joining: info.joining }) === 'pending'
-      soon()
+      if (await join(app, { conversation_id: groupId, title: title(), joining: info.joining }) === 'pending') await load()
     } catch (problem) {
       explain(problem)
     }

@@ -1,5 +1,6 @@
 // Settings: how I log in, whom I invite, what is mine, and the end of it.
 
+import { copy } from '../clipboard.js'
 import { confirm, explain, field, form, note, open } from '../dialog.js'
 import { fill, h, icon } from '../dom.js'
 import { t } from '../language.js'
@@ -111,7 +112,7 @@ function invites(app, signal) {
     open(t('settings.invite.made'), [h('div', { class: 'field' }, h('label', { for: 'invite-token' }, t('settings.invite.token')), input,
       h('p', { class: 'hint' }, t('settings.invite.once')))], {
       className: 'small',
-      actions: [h('button', { type: 'button', class: 'primary', on: { click: () => copy(input) } }, icon('copy'), t('settings.copy'))],
+      actions: [h('button', { type: 'button', class: 'primary', on: { click: () => copied(input.value) } }, icon('copy'), t('settings.copy'))],
     })
     input.select()
   }
@@ -141,12 +142,6 @@ function invites(app, signal) {
   return section
 }
 
-async function copy(input) {
-  try {
-    await navigator.clipboard.writeText(input.value)
-  } catch {
-    input.select()
-    document.execCommand('copy') // where the page is not served by HTTPS there is no clipboard
-  }
-  note(t('settings.copied'))
+async function copied(text) {
+  if (await copy(text)) note(t('settings.copied'))
 }
