@@ -56,10 +56,11 @@ class _Elsewhere:
         return self._count
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(asyncio.BufferedProtocol):
     """One client's connection. `idle` is how long it may be silent between two requests, or in the middle of one.
 
-    `forwarded` finds a request's client behind a proxy; `lost` hears that the connection is gone.
+    `received` is where what comes is put first, the server's own; `forwarded` finds a request's client behind a proxy;
+    `lost` hears that the connection is gone.
     """
 
     transport: asyncio.Transport
@@ -69,12 +70,14 @@ class HttpConnection(asyncio.Protocol):
         answer: Answer,
         *,
         address: str,
+        received: memoryview,
         idle: float,
         forwarded: Callable[[str, Sequence[str]], str],
         lost: Callable[[HttpConnection], None],
     ) -> None:
         self._answer = answer
         self.address = address
+        self._received = received
         self._idle = idle
         self._forwarded = forwarded
         self._lost = lost
@@ -95,7 +98,7 @@ class HttpConnection(asyncio.Protocol):
         self._writable.set()
         self.deadline = self._loop.time() + idle
 
-    # asyncio.Protocol
+    # asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -109,7 +112,14 @@ class HttpConnection(asyncio.Protocol):
             self._task.cancel()
         self._lost(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._received
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.take(bytes(self._received[:nbytes]))
+
+    def take(self, data: bytes) -> None:
+        """What has come."""
         if self._closing:
             return
         now = self._loop.time()

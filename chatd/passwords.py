@@ -5,20 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import os
-import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import bcrypt
 
+from chatd import background
 from chatd.errors import Busy
 
 T = TypeVar("T")
-
-_BACKGROUND = 10
-"""The hashing threads' niceness (setpriority(2)): where cores are few, conversations go first."""
 
 
 def _digest(password: str) -> bytes:
@@ -41,11 +36,6 @@ def is_hash(stored: bytes) -> bool:
     return len(stored) == 60 and stored.startswith(b"$2b$")
 
 
-def _yield_to_conversations() -> None:
-    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
-        os.setpriority(os.PRIO_PROCESS, 0, _BACKGROUND)
-
-
 class Passwords:
     """The hashing threads. `cost` is bcrypt's, `waiting` how many calls may be queued or under way."""
 
@@ -53,7 +43,7 @@ class Passwords:
         self._cost = cost
         self._most = waiting
         self._waiting = 0
-        self._pool = ThreadPoolExecutor(threads, "chatd-password", initializer=_yield_to_conversations)
+        self._pool = background.threads(threads, "chatd-password")
         # A salt and no digest: nothing matches it, and checking that takes as long as any other.
         self._nobody = bcrypt.gensalt(rounds=cost).decode("ascii") + "." * 31
 

@@ -29,7 +29,7 @@ from chatd.site_files import FileSite
 log = logging.getLogger("chatd.server")
 
 RECEIVED = 64 * 1024
-"""The most bytes taken from a connection in one go."""
+"""The most bytes taken from a connection in one go: the others wait for them, 0.1 ms where it is an upload."""
 
 SWEEP = 1.0
 """Seconds between two looks at every connection's deadline."""
@@ -108,6 +108,7 @@ class Server:
         http = HttpConnection(
             self.site.answer,
             address=connection.address,
+            received=self.received,
             idle=self.config.server.handshake_timeout,
             forwarded=self.admission.behind,
             lost=self._lost_http,
@@ -115,7 +116,7 @@ class Server:
         self._http.add(http)
         connection.transport.set_protocol(http)
         http.connection_made(connection.transport)
-        http.data_received(data)
+        http.take(data)
 
     def _lost_http(self, connection: HttpConnection) -> None:
         self._http.discard(connection)

@@ -14,11 +14,10 @@ import logging
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO, ParamSpec, TypeVar
 
-from chatd import filing, media
+from chatd import background, filing, media
 from chatd.config import Files
 from chatd.context import Context, Placed
 from chatd.db.query import query
@@ -61,7 +60,8 @@ class Uploads:
         self._open: dict[str, Writing] = {}
         self._beginning = asyncio.Lock()
         self._deleting = asyncio.Lock()
-        self._decoder = ThreadPoolExecutor(1, "chatd-pictures")  # one at a time, and the memory is one thread's
+        self._decoder = background.threads(1, "chatd-pictures")  # one at a time, and the memory is one thread's
+        self._hashers = background.threads(os.cpu_count() or 1, "chatd-files")
         self._pins: Counter[str] = Counter()
         self._placing: Counter[str] = Counter()
         self._unwanted: set[str] = set()
@@ -181,9 +181,10 @@ class Uploads:
         found = await _on_disk(self._look, token)
         if (found.width or 0) * (found.height or 0) > self._config.pixels:
             raise Invalid(field="upload", expected=_pixels(self._config.pixels))
+        loop = asyncio.get_running_loop()
         with _disk_errors():
-            small = await asyncio.get_running_loop().run_in_executor(self._decoder, self._small, token, found)
-        sha256, size = await _on_disk(self.store.digest, token)
+            small = await loop.run_in_executor(self._decoder, self._small, token, found)
+            sha256, size = await loop.run_in_executor(self._hashers, self.store.digest, token)
         await self._pin(sha256, pinned)
         await _on_disk(self.store.keep, token, sha256)
         thumbnail = None
@@ -306,10 +307,11 @@ class Uploads:
             log.error("a file could not be deleted; it is when the daemon starts again", exc_info=error)
 
     async def close(self) -> None:
-        """Wait until what is to be deleted is, and end the thread."""
+        """Wait until what is to be deleted is, and end the threads."""
         while self._tasks:
             await asyncio.wait(self._tasks)
         self._decoder.shutdown(wait=False)
+        self._hashers.shutdown(wait=False)
 
 
 def _pixels(most: int) -> Phrase:

@@ -17,6 +17,7 @@ import pytest
 from chatd import http
 from chatd.exchange import Answer, Cut, Refused, Request, Response
 from chatd.http import BUFFERED, HttpConnection
+from chatd.server import RECEIVED
 from tests.support import PATIENCE, Web
 
 RECV = 256 * 1024
@@ -41,8 +42,8 @@ class Watched(HttpConnection):
         super().overdue()
         self.put_off.put_nowait(self.deadline)
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+    def take(self, data: bytes) -> None:
+        super().take(data)
         if not self.transport.is_reading():
             self.paused.set()
 
@@ -67,7 +68,7 @@ async def hosting(
     answer: Answer, *, idle: float = PATIENCE, forwarded: Callable[[str, Sequence[str]], str] = as_it_is
 ) -> AsyncIterator[Host]:
     """Connections that answer like this, and a sweep over their deadlines, as the daemon's but more often."""
-    loop, host = asyncio.get_running_loop(), Host()
+    loop, host, received = asyncio.get_running_loop(), Host(), memoryview(bytearray(RECEIVED))
     gone: set[HttpConnection] = set()
 
     def lost(connection: HttpConnection) -> None:
@@ -75,7 +76,7 @@ async def hosting(
         host.lost.put_nowait(connection)
 
     def connection() -> Watched:
-        one = Watched(answer, address="127.0.0.1", idle=idle, forwarded=forwarded, lost=lost)
+        one = Watched(answer, address="127.0.0.1", received=received, idle=idle, forwarded=forwarded, lost=lost)
         one.paused, one.put_off = host.paused, host.put_off
         host.came.append(one)
         return one

@@ -10,7 +10,7 @@ import math
 import os
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from statistics import median
 from typing import cast
@@ -19,7 +19,7 @@ import orjson
 import pytest
 
 from tests.files import BYTES, User, png
-from tests.support import SETTINGS, Person, Process, befriend
+from tests.support import PATIENCE, SETTINGS, Person, Process, befriend
 
 MEGABYTE = 1 << 20
 LARGE = 300
@@ -178,21 +178,34 @@ ROUNDS = 5 if "CHATD_TUS_MB" in os.environ else 1
 """How often it is uploaded. What a disk and two cores do to a hundredth of all messages is another thing each time."""
 
 
-async def _tus(daemon: Process, token: str, path: Path) -> str:
-    """Upload a file through three cuts. Returns its id."""
+@contextlib.asynccontextmanager
+async def _tus(daemon: Process, token: str, path: Path) -> AsyncIterator[Callable[[], Awaitable[str]]]:
+    """A client that is ready: called, it uploads a file through three cuts, and gives its id."""
     cuts = [str(TUS_MB * MEGABYTE * part // 4) for part in (1, 2, 3)]
     node = await asyncio.create_subprocess_exec(
         *("chrt", "--idle", "0", "node"),  # it is at home on a machine of its own
         str(Path(__file__).with_name("tus.cjs")),
         *(os.environ["CHATD_TUS"], str(daemon.port), token, str(path), *cuts),
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    output, _ = await asyncio.wait_for(node.communicate(), 20 + TUS_MB)
-    told = orjson.loads(output)
-    assert told.get("error") is None, told
-    assert told["cutsLeft"] == 0
-    assert told["retries"] >= 3  # more where what was cut was still being written when it was asked how far it had come
-    return str(told["fileId"])
+    assert node.stdout is not None
+    assert await asyncio.wait_for(node.stdout.readline(), PATIENCE) == b"ready\n"
+
+    async def upload() -> str:
+        output, _ = await asyncio.wait_for(node.communicate(b""), PATIENCE + TUS_MB)
+        told = orjson.loads(output)
+        assert told.get("error") is None, told
+        assert told["cutsLeft"] == 0
+        assert told["retries"] >= 3  # more where what was cut was still being written when it was asked how far it is
+        return str(told["fileId"])
+
+    try:
+        yield upload
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            node.kill()
+        await node.wait()
 
 
 def _large(path: Path, around: int) -> str:
@@ -208,38 +221,26 @@ def _large(path: Path, around: int) -> str:
 
 @pytest.mark.skipif("CHATD_TUS" not in os.environ, reason="CHATD_TUS names no tus-js-client")
 async def test_a_tus_client_goes_on_through_three_cuts(roomy: Process, tmp_path: Path) -> None:
-    """And light traffic hardly sees it: not more than when the same goes to another daemon on the same machine.
-
-    That is what it is held against: two cores and a disk are shared with the client, whoever it uploads to.
-    """
+    """And light traffic takes less than twice as long meanwhile (the long run holds that; one round says little)."""
     ada, bob = await Person.named(roomy.url, "ada"), await Person.named(roomy.url, "bob")
     await befriend(ada, bob, username="bob")
-
-    async def light(daemon: Process, token: str, path: Path) -> tuple[str, list[float]]:
+    p99s: dict[str, list[float]] = {"quiet": [], "meanwhile": []}
+    for around in range(ROUNDS):
+        digest = _large(tmp_path / "large", around)
         done = asyncio.Event()
-        traffic = asyncio.create_task(_light(ada, done, at_least=100))
-        file_id = await _tus(daemon, token, path)
         done.set()
-        return file_id, await traffic
-
-    p99s: dict[str, list[float]] = {"quiet": [], "beside": [], "meanwhile": []}
-    (tmp_path / "other").mkdir()
-    async with _roomy(tmp_path / "other", uvloop=False) as other:
-        eve = await Person.named(other.url, "eve")
-        for around in range(ROUNDS):
-            digest = _large(tmp_path / "large", around)
-            done = asyncio.Event()
-            done.set()
-            quiet = await _light(ada, done, at_least=800)
-            _, beside = await light(other, eve.token, tmp_path / "large")
-            file_id, meanwhile = await light(roomy, ada.token, tmp_path / "large")
-            fetched = await (await User.of(roomy.url, ada.token)).fetch(file_id, "HEAD")
-            assert fetched.headers["etag"] == [f'"{digest}"']
-            assert fetched.headers["content-length"] == [str(TUS_MB * MEGABYTE)]
-            for name, took in zip(p99s, (quiet, beside, meanwhile), strict=True):
-                p99s[name].append(_p99(took))
+        quiet = await _light(ada, done, at_least=800)
+        done.clear()
+        async with _tus(roomy, ada.token, tmp_path / "large") as upload:
+            traffic = asyncio.create_task(_light(ada, done, at_least=100))
+            file_id = await upload()
+        done.set()
+        fetched = await (await User.of(roomy.url, ada.token)).fetch(file_id, "HEAD")
+        assert fetched.headers["etag"] == [f'"{digest}"']
+        assert fetched.headers["content-length"] == [str(TUS_MB * MEGABYTE)]
+        for name, took in zip(p99s, (quiet, await traffic), strict=True):
+            p99s[name].append(_p99(took))
     for name, seconds in p99s.items():
         print(f"{TUS_MB} MB: light traffic's p99, ms, {name}: {[round(1000 * one, 1) for one in sorted(seconds)]}")
-    usual = max(median(p99s["quiet"]), median(p99s["beside"]))
-    assert median(p99s["meanwhile"]) < max(2 * usual, 0.0 if "CHATD_TUS_MB" in os.environ else 0.5)
+    assert median(p99s["meanwhile"]) < (2 * median(p99s["quiet"]) if "CHATD_TUS_MB" in os.environ else 0.5)
     assert "Traceback" not in roomy.log
