@@ -6,13 +6,13 @@ import { h } from '../dom.js'
 import { t } from '../language.js'
 import { preview } from '../preview.js'
 import { linked } from '../text.js'
-import { full } from '../time.js'
+import { full, instant } from '../time.js'
 
 // The files in a conversation, the newest first.
 export async function files(app, id) {
   const { attachment } = await import('../attachments.js')
   const draw = (one) => h('li', {},
-    h('p', { class: 'hint' }, `${nameOf(app, one)} · ${full(one.created_at)}`), attachment(app, { ...one, id: one.message_id, content: '' }))
+    h('p', { class: 'hint' }, `${nameOf(app, one)} · ${instant(one.created_at)}`), attachment(app, { ...one, id: one.message_id, content: '' }))
   show(t('conversation.files'), draw, async (last) => {
     const { files: items, more } = await app.connection.ask('files', { conversation_id: id, ...before(last) })
     return { items, more, head: last === undefined && items.length === 0 && h('p', { class: 'soft' }, t('conversation.noFiles')) }
@@ -61,17 +61,16 @@ function nameOf(app, { from_user_id, from_username, user_id = from_user_id, user
 function show(title, draw, ask) {
   const list = h('ul', { class: 'stack' })
   const next = h('button', { type: 'button', class: 'quiet', hidden: true, on: { click: () => page().catch(explain) } }, t('showMore'))
-  const above = h('div', {})
   let last
   async function page() {
     const { items, more, head = null } = await ask(last)
-    if (head) above.append(head)
+    if (head) list.before(head)
     list.append(...items.map(draw))
     if (!next.hidden) list.children[list.children.length - items.length]?.querySelector('a, button')?.focus()
     last = items.at(-1) ?? last
     next.hidden = !more
   }
-  const opened = open(title, [above, list, next])
+  const opened = open(title, [list, next])
   page().catch((problem) => { opened.close(); explain(problem) })
   return opened
 }
