@@ -199,6 +199,18 @@ async def under_way(tab: Tab, part: float) -> asyncio.Event:
     return reached
 
 
+def offsets_of(tab: Tab) -> list[int]:
+    """Where uploads begin or go on, as the browser asks for it."""
+    offsets: list[int] = []
+
+    def heard(request: Request) -> None:
+        if request.method == "PATCH":
+            offsets.append(int(request.headers["upload-offset"]))
+
+    tab.page.on("request", heard)
+    return offsets
+
+
 # Uploads
 
 
@@ -237,13 +249,7 @@ async def test_an_upload_is_given_up(tabs: Tabs, daemon: Process) -> None:
 async def test_an_upload_goes_on_where_it_was_after_the_server_died(tabs: Tabs, daemon: Process) -> None:
     await friends(daemon.url, "ada")
     tab = await tabs.open("ada")
-    offsets: list[int] = []
-
-    def heard(request: Request) -> None:
-        if request.method == "PATCH":
-            offsets.append(int(request.headers["upload-offset"]))
-
-    tab.page.on("request", heard)
+    offsets = offsets_of(tab)
     reached = await under_way(tab, 0.3)
     await slow(tab, 1_000_000)
     sending = asyncio.create_task(tab.page.evaluate(UPLOAD, {"size": len(CONTENT), "name": "much.bin"}))
@@ -261,13 +267,7 @@ async def test_an_upload_goes_on_where_it_was_after_the_server_died(tabs: Tabs, 
 async def test_an_upload_goes_on_where_it_was_after_a_reload(tabs: Tabs, daemon: Process) -> None:
     ada, _ = await friends(daemon.url, "ada", "bob")
     tab = await tabs.open("ada", f"#/c/{await direct(ada)}")
-    offsets: list[int] = []
-
-    def heard(request: Request) -> None:
-        if request.method == "PATCH":
-            offsets.append(int(request.headers["upload-offset"]))
-
-    tab.page.on("request", heard)
+    offsets = offsets_of(tab)
     await slow(tab, 1_000_000)
     await box(tab).focus()
     await tab.page.evaluate(PASTE, {"size": len(CONTENT), "name": "much.bin"})
