@@ -325,6 +325,8 @@ async def test_a_session_ends_with_its_token_on_live_sockets_too(url: str) -> No
     mine, longer = token("ada", valid=4), token("ada")
     ada = [await Person.again(url, mine), await Person.again(url, mine)]
     tablet = await Person.again(url, longer)
+    web, (link, its) = await Web.at(url), [(await one.data("account_export"))["url"] for one in (ada[0], tablet)]
+    assert (await web.get(link, "HEAD")).status == 200
     ends = jwt.decode(mine, options={"verify_signature": False})["exp"]
     for device in ada:
         await asyncio.wait_for(device.socket.wait_closed(), PATIENCE)
@@ -333,6 +335,7 @@ async def test_a_session_ends_with_its_token_on_live_sockets_too(url: str) -> No
     assert await arrival(url, mine) == "bad_token"
     assert len((await tablet.data("sessions"))["sessions"]) == 1
     assert await tablet.events() == []
+    assert [(await web.get(one, "HEAD")).status for one in (link, its)] == [404, 200]
 
 
 async def test_a_revoked_token_does_not_come_in_again(url: str) -> None:
