@@ -21,6 +21,17 @@ PASTE = """text => {
 }"""
 
 
+SOCKETS = """(() => {
+    window.sockets = []
+    window.WebSocket = class extends WebSocket {
+        constructor(url) {
+            super(url)
+            sockets.push(this)
+        }
+    }
+})()"""
+
+
 class Elsewhere(Tabs):
     """The same daemon by a name for which browsers hold plain HTTP for unsafe."""
 
@@ -119,6 +130,22 @@ async def test_nothing_is_left_for_the_next(tabs: Tabs, daemon: Process) -> None
     await expect(tab.page.locator("#live")).to_be_empty()
     await expect(tab.page).to_have_title("chatd")
     assert await tab.page.evaluate("[sessionStorage.length, Object.keys(localStorage).join()]") == [0, ""]
+
+
+async def test_what_is_said_while_the_connection_closes_arrives_once(tabs: Tabs, daemon: Process) -> None:
+    ada, bob = await friends(daemon.url, "ada", "bob")
+    conversation = await direct(ada)
+    tab = await tabs.blank("ada")
+    await tab.context.add_init_script(SOCKETS)
+    await tab.go(f"#/c/{conversation}")
+    await write(bob, conversation, "Are you there?")
+    await expect(bubbles(tab)).to_have_text(["Are you there?"])
+    await box(tab).fill("I am here")
+    button = await tab.page.get_by_role("button", name="Send").element_handle()
+    assert await tab.page.evaluate("(send) => (sockets[0].close(), send.click(), sockets[0].readyState)", button) == 2
+    await expect(tab.page.locator(".tick-sent")).to_have_count(1)
+    await expect(bubbles(tab)).to_have_text(["Are you there?", "I am here"])
+    assert await tab.page.evaluate("sockets.length") == 2
 
 
 async def test_the_last_message_deleted_for_me_is_gone_from_the_list(tabs: Tabs, daemon: Process) -> None:

@@ -96,8 +96,9 @@ export class Connection extends Emitter {
     })
   }
 
+  // Between the server's goodbye and our hearing of it (`close`) nothing can be said: what needs a reply is asked again.
   #send(frame) {
-    this.#socket.send(JSON.stringify(frame))
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame))
   }
 
   async #authenticate() {
