@@ -12,17 +12,19 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from tests.browser import chromium
 from tests.browser.tab import Tabs
-from tests.support import SETTINGS, Person, Process, Web
+from tests.support import PATIENCE, SETTINGS, Person, Process, Web
 
 HERE = Path(__file__).parent
 LACKS = [
     *(["no Chromium (CHATD_CHROMIUM)"] if chromium.PATH is None else []),
     *(["no axe-core (CHATD_AXE)"] if "CHATD_AXE" not in os.environ else []),
 ]
+
+expect.set_options(timeout=PATIENCE * 1000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 
-from playwright.async_api import Locator, expect
+from playwright.async_api import Locator, WebSocketRoute, expect
 
 from tests.browser.people import friends, group, write
 from tests.browser.tab import PHONE, Tab, Tabs
@@ -315,6 +317,40 @@ async def test_nobody_is_shut_out(tabs: Tabs, daemon: Process) -> None:
     await tab.page.locator(".message").first.locator(".actions-more button").click()
     await tab.axe()
     assert re.fullmatch("zh.*", str(await tab.page.locator("html").get_attribute("lang")))
+
+
+async def test_who_is_mentioned_before_it_is_known_who_is_there(tabs: Tabs, daemon: Process) -> None:
+    ada, bob, _ = await friends(daemon.url, "ada", "bob", "bob.smith")
+    conversation = await group(ada, "Climbing", "bob", "bob.smith")
+    tab = await tabs.blank("ada")
+    held: list[Callable[[], None]] = []  # what the page asks of who is there
+
+    def between(page: WebSocketRoute) -> None:
+        server = page.connect_to_server()
+
+        def passed_on(frame: str | bytes) -> None:
+            if '"group_members"' in str(frame):
+                held.append(partial(server.send, frame))
+            else:
+                server.send(frame)
+
+        page.on_message(passed_on)
+
+    await tab.page.route_web_socket("**/ws", between)
+    await tab.go(f"#/c/{conversation}")
+    texts = ["Is @bob there? And mail@bob.example?", "no one", "@bob.smith. Or @all?", "@bobby"]
+    await say(tab, *texts)
+    await expect(bubbles(tab)).to_have_text(texts)
+    await expect(tab.page.locator(".tick-sending")).to_have_count(4)
+    for one in held:
+        one()
+    await expect(tab.page.locator(".tick-sending")).to_have_count(0)
+    await expect(tab.page.locator(".mention")).to_have_text(["@bob", "@bob.smith", "@all"])
+    messages = (await bob.data("history", conversation_id=conversation))["messages"]
+    assert [message["content"] for message in messages] == texts
+    meant = [{one["username"] for one in message["mentions"]} for message in messages]
+    assert meant == [{"bob"}, set(), {"bob.smith"}, set()]
+    assert [message["mentions_all"] for message in messages] == [False, False, True, False]
 
 
 async def test_other_tabs_log_out_too(tabs: Tabs, daemon: Process) -> None:

@@ -15,6 +15,7 @@ const LINKS = 40 * 60_000 // ms after which links to avatars are asked for again
 export class App {
   #abort = new AbortController()
   #waiting = new Map()
+  #members = new Map() // group → its members, as they are being asked for
 
   // Aborted when somebody else logs in, or nobody.
   get stopped() {
@@ -32,7 +33,9 @@ export class App {
     app.connection = new Connection({
       token: session.token, position: () => app.model.position(), apply: (sync) => app.model.apply(sync),
     })
-    app.outbox = new Outbox({ model: app.model, connection: app.connection, token: session.token, onProblem: explain })
+    app.outbox = new Outbox({
+      model: app.model, connection: app.connection, token: session.token, members: (id) => app.members(id), onProblem: explain,
+    })
     app.notifier = new Notifier(app)
     app.receipts = new Receipts(app)
     app.#listen(ended)
@@ -52,11 +55,13 @@ export class App {
 
   // Ask for what has no log: lists, names, pictures, who is there.
   refresh() {
+    this.#members.clear()
     for (const what of ['profile', 'conversations', 'friends', 'online', 'requests']) this.#stale(what)
   }
 
   // Ask again, once for many reasons.
   #stale(what) {
+    if (what.startsWith('group:')) this.#members.delete(Number(what.slice('group:'.length)))
     if (this.#waiting.has(what)) return
     this.#waiting.set(what, setTimeout(() => {
       this.#waiting.delete(what)
@@ -101,6 +106,22 @@ export class App {
   // All pages of an op's list. `following` makes the next page's fields of the last item.
   all(op, list, following, fields) {
     return this.#pages(op, list, following, fields)
+  }
+
+  // Who is in a group: asked once, and again after somebody came or left.
+  members(id) {
+    if (!this.#members.has(id)) {
+      const asked = this.#askMembers(id)
+      this.#members.set(id, asked)
+      asked.catch(() => { if (this.#members.get(id) === asked) this.#members.delete(id) })
+    }
+    return this.#members.get(id)
+  }
+
+  async #askMembers(id) {
+    const members = await this.#pages('group_members', 'members', ({ username }) => ({ after_username: username }), { conversation_id: id })
+    for (const { user_id, username, nickname, avatar_url } of members) this.model.meet({ user_id, username, nickname, avatar_url })
+    return members
   }
 
   stop() {

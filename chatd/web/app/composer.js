@@ -100,10 +100,6 @@ export class Composer {
     const fields = {}
     if (content !== '') fields.content = content
     if (this.#reply !== null) fields.reply_to = this.#reply.id
-    const names = new Set([...content.matchAll(/@([\p{L}\p{N}_.-]+)/gu)].map(([, name]) => name))
-    const mentions = this.members().map(({ username }) => username).filter((username) => names.has(username))
-    if (names.has('all') && ['admin', 'owner'].includes(this.conversation.role)) mentions.push('@all')
-    if (mentions.length > 0) fields.mentions = mentions.slice(0, 50)
     return fields
   }
 

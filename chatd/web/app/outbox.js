@@ -3,17 +3,20 @@
 
 import { kindOf } from './picking.js'
 import { unique } from './ids.js'
+import { mentionsIn } from './text.js'
 import { upload } from './uploads.js'
 
 const STOPPED = 'stopped' // somebody else logs in: it is not given up
 const ME = unique() // this tab
+const MOST_MENTIONS = 50
 
 export class Outbox {
   #running = new Map() // client_id → AbortController
-  #lines = new Map() // conversation → the end of what is before: its files arrive in the order they were chosen in
+  #lines = new Map() // conversation and whether it is a file → the end of what is before: files wait for files, words for words
 
-  constructor({ model, connection, token, onProblem }) {
-    Object.assign(this, { model, connection, token, onProblem })
+  // `members(id)` resolves to those of a group.
+  constructor({ model, connection, token, members, onProblem }) {
+    Object.assign(this, { model, connection, token, members, onProblem })
     navigator.locks?.request(tab(ME), () => new Promise(() => {})) // held for as long as this tab lives
   }
 
@@ -50,25 +53,30 @@ export class Outbox {
     const { client_id, conversation_id, fields } = entry
     const abort = new AbortController()
     this.#running.set(client_id, abort)
-    const { turn, next } = entry.blob === null ? { turn: null, next: null } : this.#line(conversation_id)
+    const isFile = entry.blob !== null
+    const { turn, next } = this.#line(`${conversation_id} ${isFile}`)
     try {
       await turn
-      let sent = fields
-      if (entry.blob !== null) {
+      let sent = { ...fields, ...await this.#mentions(entry) }
+      abort.signal.throwIfAborted()
+      if (isFile) {
         const file = await upload(entry.blob, {
           name: entry.name, token: this.token, signal: abort.signal, place: entry.place,
           onProgress: (progress) => this.#change(client_id, { progress }),
           onPlace: (place) => { entry = this.#update(entry, { place }) },
         })
-        sent = { ...fields, kind: kindOf(file) === fields.kind ? fields.kind : 'file', file_id: file.file_id } // its content counts
+        sent = { ...sent, kind: kindOf(file) === fields.kind ? fields.kind : 'file', file_id: file.file_id } // its content counts
         entry = this.#update(entry, { fields: sent, blob: null, file, progress: 1 })
+      } else if (sent.mentions !== undefined) {
+        entry = this.#update(entry, { fields: sent }) // what is sent again must be the same
       }
-      const reply = await this.connection.change('send', { conversation_id, client_id, ...sent })
-      this.#sent(entry, reply)
+      const reply = this.connection.change('send', { conversation_id, client_id, ...sent })
+      if (!isFile) next()
+      this.#sent(entry, await reply)
     } catch (problem) {
       if (!abort.signal.aborted) this.#failed(entry, problem)
     } finally {
-      next?.()
+      next()
       this.#running.delete(client_id)
     }
   }
@@ -81,11 +89,22 @@ export class Outbox {
     return updated
   }
 
-  // A place behind the other files: when it is its turn, and what lets the next one go.
-  #line(conversationId) {
-    const turn = this.#lines.get(conversationId)
+  // Whom a text means. Who is in a group may not be known yet when it is written.
+  async #mentions({ conversation_id, fields: { kind = 'text', content = '', mentions } }) {
+    if (mentions !== undefined || !content.includes('@') || ['location', 'card'].includes(kind)) return {}
+    const conversation = this.model.conversations.get(conversation_id)
+    const people = conversation?.kind === 'group' ? await this.members(conversation_id) : [conversation?.peer].filter(Boolean)
+    const names = people.map(({ username }) => username).filter((username) => username !== this.model.me.username)
+    const isAdmin = ['admin', 'owner'].includes(conversation?.role)
+    const meant = [...isAdmin && mentionsIn(content, ['all']).length > 0 ? ['@all'] : [], ...mentionsIn(content, names)]
+    return meant.length > 0 ? { mentions: meant.slice(0, MOST_MENTIONS) } : {}
+  }
+
+  // A place in a line: when it is its turn, and what lets the next one go.
+  #line(line) {
+    const turn = this.#lines.get(line)
     let next
-    this.#lines.set(conversationId, new Promise((resolve) => { next = resolve }))
+    this.#lines.set(line, new Promise((resolve) => { next = resolve }))
     return { turn, next }
   }
 
@@ -120,7 +139,8 @@ export class Outbox {
   }
 
   retry(entry) {
-    this.#run(this.#update(entry, { state: 'sending', error: null }))
+    const { mentions, ...fields } = entry.fields // somebody may not be there any more
+    this.#run(this.#update(entry, { fields, state: 'sending', error: null }))
   }
 
   // Take back what was not sent yet.

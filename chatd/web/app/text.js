@@ -37,12 +37,23 @@ function url(address) {
   }
 }
 
+// Which of these usernames stand in a text after an @.
+export function mentionsIn(text, names) {
+  if (!text.includes('@')) return []
+  const there = new Set(parted(text, names).filter((part) => part.startsWith('@')).map((part) => part.slice(1)))
+  return names.filter((name) => there.has(name))
+}
+
 function mentioned(text, names) {
-  const parts = names.map((name) => name.replace(/[.*+?^${}()|[\]\\-]/g, '\\$&'))
-  if (parts.length === 0) return text === '' ? [] : [text]
-  return text.split(new RegExp(`(@(?:${parts.join('|')}))(?![\\p{L}\\p{N}_])`, 'u'))
-    .filter((part) => part !== '')
+  return parted(text, names)
     .map((part) => (part.startsWith('@') && names.includes(part.slice(1)) ? h('span', { class: 'mention' }, part) : part))
+}
+
+// A text in parts, each @name a part of its own: of names that begin alike the longest.
+function parted(text, names) {
+  const parts = [...names].sort((one, other) => other.length - one.length).map((name) => name.replace(/[.*+?^${}()|[\]\\-]/g, '\\$&'))
+  if (parts.length === 0) return text === '' ? [] : [text]
+  return text.split(new RegExp(`(?<![\\p{L}\\p{N}_])(@(?:${parts.join('|')}))(?![\\p{L}\\p{N}_])`, 'u')).filter((part) => part !== '')
 }
 
 // A snippet of `search`: parts, some of which are hits.

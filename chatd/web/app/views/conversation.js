@@ -239,8 +239,7 @@ class View {
   async #loadMembers() {
     const { app: { model }, conversation: { id } } = this
     try {
-      const members = await this.app.all('group_members', 'members', ({ username }) => ({ after_username: username }), { conversation_id: id })
-      for (const { user_id, username, nickname, avatar_url } of members) model.meet({ user_id, username, nickname, avatar_url })
+      const members = await this.app.members(id)
       this.#members = members.filter(({ user_id }) => user_id !== model.me.user_id)
         .map(({ user_id, username }) => ({ username, name: model.nameOf(user_id, username) }))
     } catch (problem) {
