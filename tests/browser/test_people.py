@@ -405,7 +405,8 @@ async def test_whom_one_means_is_asked(tabs: Tabs, daemon: Process) -> None:
         const cache = await Cache.open(user_id)
         const model = new Model({ me: { user_id }, cache })
         await model.restore()
-        globalThis.picked = picker[what]({ model }, options)
+        const { Rules } = await import('/web/app/rules.js')
+        globalThis.picked = picker[what]({ model, rules: new Rules(cache) }, options)
     }"""
     await expect(_row(page, f"#/c/{conversation_id}")).to_be_visible()
     await page.evaluate(ask, ["pickTargets", {"title": "Where to?"}])

@@ -8,6 +8,7 @@ import { Notifier } from './notifier.js'
 import { Outbox } from './outbox.js'
 import { keepPresence } from './presence.js'
 import { Receipts } from './receipts.js'
+import { Rules } from './rules.js'
 
 const PAGE = 200
 const LINKS = 40 * 60_000 // ms after which links to avatars are asked for again
@@ -29,7 +30,8 @@ export class App {
     app.router = router
     app.cache = await Cache.open(session.user_id)
     app.model = new Model({ me: { user_id: session.user_id, username: session.username }, cache: app.cache })
-    await app.model.restore()
+    app.rules = new Rules(app.cache)
+    await Promise.all([app.model.restore(), app.rules.restore()])
     app.connection = new Connection({
       token: session.token, position: () => app.model.position(), apply: (sync) => app.model.apply(sync),
     })
@@ -56,7 +58,7 @@ export class App {
   // Ask for what has no log: lists, names, pictures, who is there.
   refresh() {
     this.#members.clear()
-    for (const what of ['profile', 'conversations', 'friends', 'online', 'requests']) this.#stale(what)
+    for (const what of ['server', 'profile', 'conversations', 'friends', 'online', 'requests']) this.#stale(what)
   }
 
   // Ask again, once for many reasons.
@@ -74,6 +76,8 @@ export class App {
     switch (what) {
       case 'position':
         return connection.sync()
+      case 'server':
+        return this.rules.learn(await connection.ask('server'))
       case 'profile':
         return model.described(await connection.ask('profile'))
       case 'conversations':

@@ -1,6 +1,7 @@
-// Asking somebody to be friends, and what became of it.
+// Asking somebody to be friends, and what became of it; and a first word where it takes no asking.
 
 import { confirm, field, form, note, open, prompt } from './dialog.js'
+import { enter } from './joining.js'
 import { t } from './language.js'
 
 // The requests of mine that nobody has answered yet.
@@ -19,6 +20,19 @@ export function askToBeFriends(app, { user_id, name }) {
     }, { yes: t('friends.send') })
   const { close } = open(t('friends.askTitle', { name }), element, { className: 'small' })
   element.elements.note.focus()
+}
+
+// Write to somebody with whom there is no conversation yet.
+export function writeTo(app, { user_id, name }) {
+  const element = form(
+    [field('content', t('composer.text'), { tag: 'textarea', rows: 3, maxlength: 2000, required: true })],
+    async ({ content }) => {
+      const { conversation_id } = await app.connection.change('send', { to_user_id: user_id, content: content.trim() })
+      close()
+      await enter(app, conversation_id)
+    }, { yes: t('composer.send') })
+  const { close } = open(t('person.messageTo', { name }), element, { className: 'small' })
+  element.elements.content.focus()
 }
 
 const underway = new Set() // requests that are being answered: a second click means nothing

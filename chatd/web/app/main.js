@@ -1,5 +1,6 @@
 // Where the page begins.
 
+import { post } from './api.js'
 import { App } from './app.js'
 import { Cache } from './cache.js'
 import { fill } from './dom.js'
@@ -24,8 +25,8 @@ async function begin() {
   if (known === null) {
     forget(DRAFTS, sessionStorage)
     forget('chatd.presence')
-    const { signin } = await import('./views/signin.js')
-    show(signin({ begun: (begun) => { session.begin(begun); begin() } }))
+    const [{ signin }, server] = await Promise.all([import('./views/signin.js'), post('server', {}).catch(() => ({}))])
+    show(signin({ server, begun: (begun) => { session.begin(begun); begin() } }))
   } else {
     app = await App.start(known, { router, ended: () => leave(t('session.ended')) })
     show(frame(app, { leave }))

@@ -26,8 +26,8 @@ export function pickPeople(app, { title, yes = t('ok'), people = friendsOf(app.m
 // Choose where something goes: a conversation, the newest first, or a friend to whom nothing was said yet. Resolves to
 // { conversation_id }, { to_user_id }, or null.
 export function pickTargets(app, { title }) {
-  const { model } = app
-  const conversations = [...model.conversations.values()].filter((one) => canWrite(model, one))
+  const { model, rules } = app
+  const conversations = [...model.conversations.values()].filter((one) => canWrite(model, rules, one))
     .sort((one, other) => other.pinned - one.pinned || (other.last_at ?? '').localeCompare(one.last_at ?? ''))
   const strangers = friendsOf(model).filter(({ user_id }) => model.direct(user_id) === undefined)
   return new Promise((resolve) => {
@@ -84,7 +84,7 @@ export function pickTargets(app, { title }) {
   })
 }
 
-// Who has left a group, or lost a friend, does not write there any more.
-function canWrite(model, { kind, has_left, peer }) {
-  return kind === 'group' ? !has_left : kind === 'self' || model.friends.has(peer?.user_id)
+// Who has left a group, or lost a friend where it takes one, does not write there any more.
+function canWrite(model, rules, { kind, has_left, peer }) {
+  return kind === 'group' ? !has_left : kind === 'self' || rules.withStrangers || model.friends.has(peer?.user_id)
 }

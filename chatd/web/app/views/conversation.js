@@ -87,7 +87,7 @@ class View {
   }
 
   #listen() {
-    const { app: { model }, conversation: { id }, signal } = this
+    const { app: { model, rules }, conversation: { id }, signal } = this
     model.on('thread', (change) => { if (change.id === id) this.#changed(change) }, { signal })
     model.on('conversation', (changed) => {
       if (changed !== id) return
@@ -99,6 +99,7 @@ class View {
     model.on('people', () => { this.#drawHead(); this.timeline.changed() }, { signal })
     model.on(`group:${id}`, () => this.#loadMembers(), { signal })
     model.on('friends', () => this.#drawFoot(), { signal })
+    rules.on('changed', () => this.#drawFoot(), { signal })
     for (const what of ['focus', 'visibilitychange']) {
       (what === 'focus' ? window : document).addEventListener(what, () => { if (this.timeline.isAtEnd) this.#atEnd() }, { signal })
     }
@@ -209,10 +210,10 @@ class View {
   // The foot: where one writes, or why one cannot.
 
   #drawFoot() {
-    const { model } = this.app
+    const { model, rules } = this.app
     const { has_left, kind, peer } = this.conversation
     const reason = has_left ? t('conversation.left') : null
-    const hint = kind === 'direct' && peer && model.knowsFriends && !model.friends.has(peer.user_id) ? t('conversation.noFriends', { name: titleOf(model, this.conversation) }) : null
+    const hint = kind === 'direct' && peer && model.knowsFriends && !model.friends.has(peer.user_id) && !rules.withStrangers ? t('conversation.noFriends', { name: titleOf(model, this.conversation) }) : null
     if (this.footKey === JSON.stringify([reason, hint])) return
     this.footKey = JSON.stringify([reason, hint])
     if (reason !== null) refill(this.foot, h('p', { class: 'foot-note' }, reason))
@@ -255,16 +256,17 @@ class View {
     const isAdmin = ['admin', 'owner'].includes(conversation.role)
     const alive = !message.recalled_at
     const writes = alive && !conversation.has_left
+    const recalls = mine ? isAdmin || conversation.kind === 'self' || app.rules.mayRecall(message) : isAdmin
     menu(anchor, [
       writes && { label: t('message.reply'), icon: 'reply', act: () => this.composer.reply(message) },
       writes && { label: t('message.react'), icon: 'emoji', act: () => this.#pickReaction(message, anchor) },
       alive && message.content && { label: t('message.copy'), icon: 'copy', act: () => copy(message.content).then((done) => done && note(t('message.copied'))) },
       alive && { label: t('message.forward'), icon: 'forward', act: () => this.#forward(message) },
-      writes && mine && ['text', 'image', 'video', 'voice', 'file'].includes(message.kind) && !message.forwarded_from && { label: t('message.edit'), icon: 'edit', act: () => this.composer.change(message) },
+      writes && mine && ['text', 'image', 'video', 'voice', 'file'].includes(message.kind) && !message.forwarded_from && app.rules.mayEdit(message) && { label: t('message.edit'), icon: 'edit', act: () => this.composer.change(message) },
       writes && (!this.isGroup || isAdmin) && { label: t(message.pinned ? 'message.unpin' : 'message.pin'), icon: 'pin', act: () => this.#do('pin', { message_id: message.id, conversation_id: conversation.id, on: !message.pinned }) },
       message.edited_at && alive && { label: t('message.edits'), icon: 'clock', act: () => edits(app, message) },
       mine && alive && this.isGroup && { label: t('message.receipts'), icon: 'checks', act: () => receipts(app, message) },
-      writes && (mine || isAdmin) && { label: t('message.recall'), icon: 'recall', danger: true, act: () => this.#recall(message) },
+      writes && recalls && { label: t('message.recall'), icon: 'recall', danger: true, act: () => this.#recall(message) },
       { label: t('message.delete'), icon: 'trash', danger: true, act: () => this.#delete(message) },
     ], t('message.actions'), writes ? (close) => this.#quick(message, close) : null)
   }

@@ -3,7 +3,7 @@
 import { avatar } from '../avatar.js'
 import { explain, menu, note } from '../dialog.js'
 import { fill, h, icon, iconButton } from '../dom.js'
-import { answer, askToBeFriends, block, part, rename, sentRequests, unblock } from '../friendship.js'
+import { answer, askToBeFriends, block, part, rename, sentRequests, unblock, writeTo } from '../friendship.js'
 import { t } from '../language.js'
 import { options } from '../options.js'
 import { choose, chosen, STATUSES } from '../presence.js'
@@ -14,7 +14,7 @@ import { linked } from '../text.js'
 import { date } from '../time.js'
 
 export function person(app, { id }, signal) {
-  const { model, connection, router } = app
+  const { model, connection, router, rules } = app
   const userId = Number(id)
   const isMe = userId === model.me.user_id
   const top = h('div', { class: 'stack' })
@@ -41,7 +41,7 @@ export function person(app, { id }, signal) {
     if (isNobody) return fill(body, h('div', { class: 'empty' }, icon('people'), h('h1', {}, t('person.nobody')), h('p', {}, t('person.nobodyHint')), h('a', { class: 'button', href: '#/friends' }, t('friends.search'))))
     if (username() === '') return undefined
     const known = model.people.get(userId) ?? {}
-    const stamp = JSON.stringify([profile, known, sent, received(), isBlocked, isFriend(), model.direct(userId)?.id])
+    const stamp = JSON.stringify([profile, known, sent, received(), isBlocked, isFriend(), model.direct(userId)?.id, rules.withStrangers])
     if (stamp === drawn) return undefined // whatever has happened, it is nothing that is shown here
     drawn = stamp
     const nickname = profile?.nickname ?? known.nickname ?? ''
@@ -76,6 +76,7 @@ export function person(app, { id }, signal) {
     if (isMe) return [h('a', { class: 'button primary', href: '#/settings' }, icon('edit'), t('person.edit')), moments]
     return [
       direct !== undefined && h('a', { class: isFriend() ? 'button primary' : 'button', href: `#/c/${direct.id}` }, icon('chats'), t('person.message')),
+      direct === undefined && !isBlocked && rules.withStrangers && h('button', { type: 'button', on: { click: () => writeTo(app, whom()) } }, icon('chats'), t('person.message')),
       isBlocked && h('button', { type: 'button', on: { click: () => doing(unblock(app, whom())) } }, t('person.unblock')),
       !isBlocked && !isFriend() && received() === null && (sent === null
         ? h('button', { type: 'button', class: 'primary', on: { click: () => askToBeFriends(app, whom()) } }, icon('plus'), t('person.add'))
@@ -143,6 +144,7 @@ export function person(app, { id }, signal) {
     model.on('profile', () => { profile = model.profile; soon() }, { signal })
   } else {
     for (const what of ['friends', 'conversations']) model.on(what, soon, { signal })
+    rules.on('changed', soon, { signal })
     model.on('requests', () => again(loadRequest), { signal })
     model.on('blocks', () => again(loadBlocks), { signal })
   }

@@ -8,12 +8,13 @@ import { device } from '../session.js'
 
 const PASSWORD = { type: 'password', minlength: 8, maxlength: 1024, required: true }
 
-// Calls `begun` with { token, user_id, username }.
-export function signin({ begun }) {
+// Calls `begun` with { token, user_id, username }. `server` is what the op of that name told, {} where it did not.
+export function signin({ server, begun }) {
   const body = h('div', { class: 'signin-body' })
-  const tabs = ['login', 'signup', 'code'].map((name) =>
+  const ways = ['login', server.signup !== 'closed' && 'signup', server.mail !== false && 'code'].filter(Boolean)
+  const tabs = ways.map((name) =>
     h('button', { type: 'button', class: 'tab', role: 'tab', id: `tab-${name}`, 'aria-controls': 'signin-panel', on: { click: () => show(name) } }, t(`signin.${name}`)))
-  const list = h('div', { class: 'tabs', role: 'tablist', 'aria-label': t('signin.ways') }, tabs)
+  const list = h('div', { class: 'tabs', role: 'tablist', 'aria-label': t('signin.ways'), hidden: tabs.length === 1 }, tabs)
   list.addEventListener('keydown', ({ key }) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[key]
     if (step === undefined) return
@@ -30,14 +31,14 @@ export function signin({ begun }) {
       tab.tabIndex = isChosen ? 0 : -1
     }
     panel.setAttribute('aria-labelledby', `tab-${name}`)
-    fill(body, { login, signup, code }[name](begun))
+    fill(body, { login, signup, code }[name](begun, server))
   }
 
   const lang = h('select', { 'aria-label': t('language'), class: 'signin-language' },
     Object.entries(languages).map(([value, name]) => h('option', { value, selected: value === language }, name)))
   lang.addEventListener('change', async () => {
     await choose(lang.value)
-    element.replaceWith(signin({ begun }))
+    element.replaceWith(signin({ server, begun }))
   })
   const element = h('main', { class: 'signin' },
     h('div', { class: 'signin-card' },
@@ -59,14 +60,19 @@ function login(begun) {
   }, { yes: t('signin.login') })
 }
 
-function signup(begun) {
-  const invite = field('invite', t('signin.invite'), { autocomplete: 'off', maxlength: 4096 })
+function inviteField({ signup: way }) {
+  return field('invite', t('signin.invite'), { autocomplete: 'off', maxlength: 4096, required: way === 'invite' })
+}
+
+function signup(begun, server) {
+  const needsInvite = server.signup === 'invite'
   return form([
     field('username', t('signin.username'), { hint: t('signin.usernameHint'), autocomplete: 'username', required: true, minlength: 3, maxlength: 32, autocapitalize: 'none', spellcheck: 'false' }),
     field('password', t('signin.password'), { ...PASSWORD, hint: t('signin.passwordHint'), autocomplete: 'new-password' }),
+    needsInvite && inviteField(server),
     h('details', {}, h('summary', {}, t('signin.more')),
       field('nickname', t('signin.nickname'), { autocomplete: 'nickname', maxlength: 50 }),
-      field('email', t('signin.email'), { type: 'email', hint: t('signin.emailHint'), autocomplete: 'email', maxlength: 254 }), invite),
+      field('email', t('signin.email'), { type: 'email', hint: t(server.mail === false ? 'settings.email.noMail' : 'signin.emailHint'), autocomplete: 'email', maxlength: 254 }), !needsInvite && inviteField(server)),
   ], async ({ username, password, nickname, email, invite: token }) => {
     begun(await post('signup', { username, password, device: device(), lang: language, ...given({ nickname, email, invite: token }) }))
   }, { yes: t('signin.signup') })
@@ -77,7 +83,7 @@ function given(fields) {
 }
 
 // By mail: to log in, to sign up with a proved address, or for a new password.
-function code(begun) {
+function code(begun, server) {
   const place = h('div', {})
 
   function ask(known = {}) {
@@ -88,17 +94,18 @@ function code(begun) {
       await post('send_code', { email, purpose, lang: language })
       enter(email, purpose)
     }, { yes: t('signin.sendCode') }))
-    place.querySelector('select').append(...['login', 'signup', 'reset'].map((value) => h('option', { value }, t(`signin.purpose.${value}`))))
+    place.querySelector('select').append(...['login', server.signup !== 'closed' && 'signup', 'reset'].filter(Boolean).map((value) => h('option', { value }, t(`signin.purpose.${value}`))))
   }
 
   function enter(email, purpose) {
     const fields = [field('code', t('signin.theCode'), { inputmode: 'numeric', pattern: '[0-9]{6}', maxlength: 6, required: true, autocomplete: 'one-time-code' })]
     if (purpose === 'signup') fields.push(field('username', t('signin.username'), { autocomplete: 'username', required: true, minlength: 3, maxlength: 32 }))
-    if (purpose !== 'login') fields.push(field('password', t('signin.newPassword'), { ...PASSWORD, autocomplete: 'new-password' }))
-    fill(place, h('p', {}, t('signin.codeSent', { email })), form(fields, async ({ code: digits, username, password }) => {
+    if (purpose === 'signup' && server.signup === 'invite') fields.push(inviteField(server))
+    if (purpose !== 'login') fields.push(field('password', t(purpose === 'reset' ? 'signin.newPassword' : 'signin.password'), { ...PASSWORD, autocomplete: 'new-password' }))
+    fill(place, h('p', {}, t('signin.codeSent', { email })), form(fields, async ({ code: digits, username, password, invite }) => {
       const proof = { email, code: digits, device: device() }
       if (purpose === 'login') begun(await post('login_code', proof))
-      if (purpose === 'signup') begun(await post('signup_code', { ...proof, username, password, lang: language }))
+      if (purpose === 'signup') begun(await post('signup_code', { ...proof, username, password, lang: language, ...given({ invite }) }))
       if (purpose === 'reset') begun(await post('reset_password', { ...proof, new_password: password }))
     }, { yes: t(`signin.purpose.${purpose}`) }),
     h('button', { type: 'button', class: 'quiet', on: { click: () => ask({ email }) } }, t('signin.again')))

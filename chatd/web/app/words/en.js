@@ -93,7 +93,7 @@ export default {
   'friends.askTitle': 'Ask {name} to be friends', 'friends.note': 'A few words', 'friends.noteHint': 'So that {name} knows who asks. You may leave it empty.',
   'friends.send': 'Ask', 'friends.asked': '{name} is asked.', 'friends.areFriends': 'You and {name} are friends now.',
 
-  'person.edit': 'Edit profile', 'person.message': 'Message', 'person.add': 'Add friend', 'person.withdraw': 'Withdraw request', 'person.asks': '{name} asks to be friends',
+  'person.edit': 'Edit profile', 'person.message': 'Message', 'person.messageTo': 'Message to {name}', 'person.add': 'Add friend', 'person.withdraw': 'Withdraw request', 'person.asks': '{name} asks to be friends',
   'person.about': 'About', 'person.since': 'Here since {date}', 'person.blocked': 'You have blocked {name}: they cannot write to you.',
   'person.nobody': 'Nobody is here', 'person.nobodyHint': 'This account does not exist, or not any more.',
   'person.remark': 'Name only you see', 'person.remarkHint': 'What you call {name}; empty for their own name', 'person.remove': 'Remove friend', 'person.removeAsk': 'Remove {name} from your friends?',
@@ -161,7 +161,7 @@ export default {
   'settings.avatar.unknown': 'This browser cannot read that file as a picture.', 'settings.avatar.remove.sure': 'Remove your picture?', 'settings.username.hint': 'Your username. It stays as it is.',
   'settings.public': 'As others see me', 'settings.aboutMe': 'About me', 'settings.nickname': 'Nickname', 'settings.nickname.hint': 'Shown instead of your username.', 'settings.bio': 'A few words',
   'settings.phone': 'Phone', 'settings.phone.hint': 'Only you see it.',
-  'settings.login': 'Logging in', 'settings.email': 'Email', 'settings.email.none': 'None', 'settings.email.hint': 'To log in by mail, or when the password is lost.', 'settings.email.change': 'Change email',
+  'settings.login': 'Logging in', 'settings.email': 'Email', 'settings.email.none': 'None', 'settings.email.hint': 'To log in by mail, or when the password is lost.', 'settings.email.noMail': 'To log in with instead of the username.', 'settings.email.change': 'Change email',
   'settings.email.empty': 'Empty for none.', 'settings.password': 'Password', 'settings.password.hint': 'At least 8 characters. Changing it ends your other sessions.', 'settings.password.change': 'Change password',
   'settings.password.mine': 'Your password', 'settings.password.old': 'Old password', 'settings.password.new': 'New password', 'settings.password.ends': 'Your other devices are logged out.', 'settings.password.changed': 'Your password is changed.',
   'settings.invites': 'Invites', 'settings.invites.hint': 'With an invite somebody can sign up where that is by invitation.', 'settings.invite.make': 'Make an invite', 'settings.invite.made': 'Your invite',

@@ -92,7 +92,7 @@ export default {
   'friends.askTitle': '加 {name} 为好友', 'friends.note': '附言', 'friends.noteHint': '让 {name} 知道你是谁，可以不填。',
   'friends.send': '发送请求', 'friends.asked': '已向 {name} 发送请求。', 'friends.areFriends': '你和 {name} 已是好友。',
 
-  'person.edit': '编辑资料', 'person.message': '发消息', 'person.add': '加好友', 'person.withdraw': '撤回请求', 'person.asks': '{name} 请求加你为好友',
+  'person.edit': '编辑资料', 'person.message': '发消息', 'person.messageTo': '发消息给 {name}', 'person.add': '加好友', 'person.withdraw': '撤回请求', 'person.asks': '{name} 请求加你为好友',
   'person.about': '简介', 'person.since': '{date} 加入', 'person.blocked': '你已拉黑 {name}，对方无法给你发消息。',
   'person.nobody': '没有这个人', 'person.nobodyHint': '该账号不存在，或已注销。',
   'person.remark': '备注名', 'person.remarkHint': '给 {name} 的备注，留空则显示对方的名字', 'person.remove': '删除好友', 'person.removeAsk': '删除好友 {name}？',
@@ -160,7 +160,7 @@ export default {
   'settings.avatar.unknown': '浏览器无法读取这个图片文件。', 'settings.avatar.remove.sure': '移除头像？', 'settings.username.hint': '你的用户名，不能更改。',
   'settings.public': '查看我的主页', 'settings.aboutMe': '关于我', 'settings.nickname': '昵称', 'settings.nickname.hint': '代替用户名显示。', 'settings.bio': '个人简介',
   'settings.phone': '电话', 'settings.phone.hint': '只有你能看到。',
-  'settings.login': '登录', 'settings.email': '邮箱', 'settings.email.none': '未设置', 'settings.email.hint': '用于邮箱登录和找回密码。', 'settings.email.change': '更改邮箱',
+  'settings.login': '登录', 'settings.email': '邮箱', 'settings.email.none': '未设置', 'settings.email.hint': '用于邮箱登录和找回密码。', 'settings.email.noMail': '可代替用户名登录。', 'settings.email.change': '更改邮箱',
   'settings.email.empty': '留空表示不设置。', 'settings.password': '密码', 'settings.password.hint': '至少 8 个字符。更改后，其他设备会退出登录。', 'settings.password.change': '更改密码',
   'settings.password.mine': '你的密码', 'settings.password.old': '旧密码', 'settings.password.new': '新密码', 'settings.password.ends': '你的其他设备会退出登录。', 'settings.password.changed': '密码已更改。',
   'settings.invites': '邀请', 'settings.invites.hint': '服务器需要邀请才能注册时，可以用邀请码让别人加入。', 'settings.invite.make': '创建邀请', 'settings.invite.made': '你的邀请码',
