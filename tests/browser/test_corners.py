@@ -93,6 +93,21 @@ async def test_what_comes_in_a_hurry_is_read_when_one_looks(tabs: Tabs, daemon: 
     assert await unread(ada) == 1
 
 
+async def test_what_is_unread_stays_so_until_one_has_seen_it(tabs: Tabs, daemon: Process) -> None:
+    ada, bob = await friends(daemon.url, "ada", "bob")
+    conversation = await direct(ada)
+    await write(bob, conversation, *(f"number {number}." for number in range(70)))
+    tab = await tabs.open("ada", f"#/c/{conversation}")
+    await expect(tab.page.locator(".unread-line")).to_be_in_viewport()
+    await expect(message(tab, "number 0.")).to_be_in_viewport()
+    await choose(tab, "number 0.", "Pin")
+    await expect(tab.page.locator(".pinned")).to_contain_text("number 0.")
+    assert await unread(ada) == 70
+    await tab.page.get_by_role("button", name="To the newest message").click()
+    await expect(message(tab, "number 69.")).to_be_in_viewport()
+    await expect(tab.page.locator(".row .badge")).to_have_count(0)
+
+
 async def test_editing_takes_nothing_else_along(tabs: Tabs, daemon: Process) -> None:
     ada, _bob = await friends(daemon.url, "ada", "bob")
     tab = await tabs.open("ada", f"#/c/{await direct(ada)}")
@@ -215,7 +230,8 @@ async def test_what_there_is_more_of_comes_page_by_page(tabs: Tabs, daemon: Proc
     for message_id in ids:
         await ada.data("pin", message_id=message_id, conversation_id=conversation)
     await ada.data("edit", message_id=ids[1], content="At seven")
-    await bob.data("read", conversation_id=conversation)
+    for one in (ada, bob):
+        await one.data("read", conversation_id=conversation)
     tab = await tabs.open("ada", f"#/c/{conversation}")
     dialog = tab.page.get_by_role("dialog")
 

@@ -19,7 +19,8 @@ export class Timeline {
   #items = []
   #start = 0
   #end = 0
-  #sticks = true
+  #isPlaced = false // where one begins to read is known
+  #sticks = false
   #busy = false
   #waiting = false
 
@@ -42,7 +43,11 @@ export class Timeline {
 
   // Have what is there, and enough of it to fill the window.
   async begin() {
-    if (this.thread.messages.length < STEP) await this.#older()
+    try {
+      if (this.thread.messages.length < STEP) await this.#older()
+    } finally {
+      this.#isPlaced = true
+    }
     this.#take()
     this.#end = this.#items.length
     this.#start = Math.max(0, this.#end - STEP)
@@ -72,6 +77,7 @@ export class Timeline {
     this.#end = wasAtEnd ? this.#items.length : Math.min(this.#items.length, this.#start + length)
     if (this.#sticks) this.#start = Math.max(this.#start, this.#end - MOST)
     this.#render()
+    if (!this.#isPlaced) return
     if (this.#sticks) this.toEnd()
     else this.onMore?.()
     this.#more()
@@ -131,6 +137,7 @@ export class Timeline {
   }
 
   #scrolled() {
+    if (!this.#isPlaced) return
     const { scrollTop, scrollHeight, clientHeight } = this.element
     this.#sticks = scrollHeight - scrollTop - clientHeight < AT_END && this.#end === this.#items.length
     if (this.#sticks) this.onEnd?.()
