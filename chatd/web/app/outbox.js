@@ -97,7 +97,7 @@ export class Outbox {
     const names = people.map(({ username }) => username).filter((username) => username !== this.model.me.username)
     const isAdmin = ['admin', 'owner'].includes(conversation?.role)
     const meant = [...isAdmin && mentionsIn(content, ['all']).length > 0 ? ['@all'] : [], ...mentionsIn(content, names)]
-    return meant.length > 0 ? { mentions: meant.slice(0, MOST_MENTIONS) } : {}
+    return { mentions: meant.slice(0, MOST_MENTIONS) }
   }
 
   // A place in a line: when it is its turn, and what lets the next one go.
