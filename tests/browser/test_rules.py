@@ -126,7 +126,7 @@ async def test_what_is_too_old_is_not_offered(tabs: Tabs, daemon: Process) -> No
     with tab.cut_off():
         await changed(daemon, "messages", "edit_window = 0", "recall_window = 0")
         bob = await Person.again(daemon.url, bob.token)
-        await tab.go(f"#/c/{conversation}")
+        await tab.page.reload()
         await expect(tab.page.locator(".stage-head")).to_contain_text("online")  # which is asked after the rules
     assert not {"Edit", "Take back"} & set(await offered(tab, "to Sunday"))
     await tab.go(f"#/c/{among_many}")
