@@ -122,7 +122,7 @@ class Tab:
         return self.device.context
 
     async def go(self, route: str = "") -> None:
-        """Open the page anew at a route (`#/friends`), and wait until it has drawn."""
+        """Go to a route (`#/friends`), opening the page where it is not yet, and wait until it has drawn."""
         await self.page.goto(f"{self.device.site}/{route}")
         await self.ready()
 
