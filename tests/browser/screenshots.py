@@ -38,6 +38,10 @@ VIEWS = {
     "settings": View("#/settings"),
     "group": View("#/g/{climbers}"),
 }
+DRAWN = """Promise.all([...document.images].filter(({loading}) => loading !== "lazy")
+    .map((one) => one.decode().catch(() => null))).then(() => null)"""
+"""Waits for the pictures that are wanted at once."""
+
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
@@ -73,7 +77,7 @@ async def show(tab: Tab, view: View, village: Village) -> None:
         await box.first.fill(view.sought)
         await box.first.press("Enter")
     await tab.page.wait_for_load_state("networkidle")
-    await tab.page.wait_for_function("[...document.images].every(one => one.complete || one.loading === 'lazy')")
+    await tab.page.evaluate(DRAWN)
 
 
 def main() -> int:

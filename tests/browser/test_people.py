@@ -409,6 +409,8 @@ async def test_whom_one_means_is_asked(tabs: Tabs, daemon: Process) -> None:
         globalThis.picked = picker[what]({ model, rules: new Rules(cache) }, options)
     }"""
     await expect(_row(page, f"#/c/{conversation_id}")).to_be_visible()
+    await tab.go("#/friends")
+    await expect(page.get_by_role("link", name="carl")).to_be_visible()  # it is known who is a friend
     await page.evaluate(ask, ["pickTargets", {"title": "Where to?"}])
     dialog = page.get_by_role("dialog", name="Where to?")
     await expect(dialog.get_by_role("listitem")).to_have_count(4)  # the notes, too

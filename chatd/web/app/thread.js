@@ -1,6 +1,8 @@
 // The messages of one conversation, as far as they are in memory: without a hole from `from` up to the newest.
 
 const PAGE = 60
+const LARGE = 200 // messages of a page, where one goes far back
+const AT_ONCE = 8 // such pages that are asked for at the same time
 
 // What becomes of it is emitted by the model as `thread`: { id, kind, message }, where `kind` is added, changed,
 // removed, older (some came at the beginning), pending or reset.
@@ -91,31 +93,39 @@ export class Thread {
     this.#emit('pending')
   }
 
-  // Have a page more at the beginning, from this browser or from the server (`ask` gives a page of `history`).
-  // Returns whether there may be more.
-  async older(ask) {
-    this.#loading ??= this.#older(ask).finally(() => { this.#loading = null })
+  // Have a page more at the beginning, from this browser or from the server (`ask` gives a page of `history`); or, to
+  // get as far back as `seq`, many. Returns whether there may be more.
+  async older(ask, seq = null) {
+    this.#loading ??= this.#older(ask, seq).finally(() => { this.#loading = null })
     return this.#loading
   }
 
-  async #older(ask) {
+  async #older(ask, seq) {
     const conversation = this.#conversation
     if (this.isComplete || conversation === undefined) return false
     const before = this.messages[0]?.seq ?? conversation.cursor + 1
-    const kept = await this.model.cache.messages(this.id, { before, from: conversation.low, most: PAGE })
-    if (kept.length > 0) {
-      this.#prepend(kept)
-    } else if (conversation.low > 1) {
-      const { messages, more, last_seq } = await ask({ conversation_id: this.id, before_seq: conversation.low, limit: PAGE })
-      const received = this.model.received(this.id, messages, last_seq)
-      for (const message of received) this.model.cache.put('messages', message)
-      conversation.low = more ? messages[0].seq : 1
-      this.model.cache.put('conversations', conversation)
-      this.#prepend(received)
-    }
-    this.isComplete = conversation.low <= 1 && kept.length < PAGE
+    const most = seq === null ? PAGE : LARGE * AT_ONCE
+    const kept = await this.model.cache.messages(this.id, { before, from: conversation.low, most })
+    if (kept.length > 0) this.#prepend(kept)
+    else if (conversation.low > 1) await this.#ask(ask, conversation, seq)
+    this.isComplete = conversation.low <= 1 && kept.length < most
     this.#emit('older')
     return !this.isComplete
+  }
+
+  async #ask(ask, conversation, seq) {
+    const starts = [conversation.low]
+    const limit = seq === null ? PAGE : LARGE
+    if (seq !== null) while (starts.length < AT_ONCE && starts.at(-1) - limit > seq) starts.push(starts.at(-1) - limit)
+    const pages = await Promise.all(starts.map((start) => ask({ conversation_id: this.id, before_seq: start, limit })))
+    for (const [at, { messages, more, last_seq }] of pages.entries()) {
+      if (starts[at] < conversation.low) break // the page before was cut short: what is between is asked for next
+      const received = this.model.received(this.id, messages.filter((message) => message.seq < conversation.low), last_seq)
+      for (const message of received) this.model.cache.put('messages', message)
+      conversation.low = more ? Math.min(messages[0].seq, conversation.low) : 1
+      this.#prepend(received)
+    }
+    this.model.cache.put('conversations', conversation)
   }
 
   // Notices come from this browser alone: those between what is already there have been seen to.

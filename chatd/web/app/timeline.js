@@ -100,7 +100,7 @@ export class Timeline {
 
   // Scroll to the message with this seq, or the next one, however far back it is. Whether there is one.
   async show(seq, { mark = true, block = 'center' } = {}) {
-    while (!this.thread.isComplete && (this.thread.messages[0]?.seq ?? Infinity) > seq) await this.#older()
+    while (!this.thread.isComplete && (this.thread.messages[0]?.seq ?? Infinity) > seq) await this.#older(seq)
     this.#take()
     const at = this.#items.findIndex((item) => item.seq >= seq)
     if (at < 0) return false
@@ -122,15 +122,15 @@ export class Timeline {
   // The same, by the message's id.
   async showId(id) {
     const isBefore = () => (this.thread.messages.find((one) => one.id !== null)?.id ?? Infinity) > id
-    while (!this.thread.isComplete && isBefore()) await this.#older()
+    while (!this.thread.isComplete && isBefore()) await this.#older(1)
     const message = this.thread.byId(id)
     return message !== undefined && this.show(message.seq)
   }
 
-  async #older() {
+  async #older(seq = null) {
     this.element.setAttribute('aria-busy', 'true')
     try {
-      await this.thread.older(this.ask)
+      await this.thread.older(this.ask, seq)
     } finally {
       this.element.removeAttribute('aria-busy')
     }
