@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
+from collections.abc import Callable
+from functools import partial
 
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, WebSocketRoute, expect
 
 from tests.browser.people import friends, group, upload, write
 from tests.browser.tab import Tab, Tabs
@@ -315,3 +317,122 @@ async def test_a_view_that_cannot_be_fetched_is_fetched_when_it_can(tabs: Tabs, 
         await expect(tab.page.get_by_text("The server cannot be reached.")).to_be_visible()
         await tab.context.set_offline(False)
         await expect(tab.page.get_by_role("heading", name="Settings")).to_be_visible()
+
+
+async def test_a_second_click_on_send_is_none_on_what_comes_in_its_place(tabs: Tabs, daemon: Process) -> None:
+    ada, _ = await friends(daemon.url, "ada", "bob")
+    tab = await tabs.open("ada", f"#/c/{await direct(ada)}")
+    await box(tab).fill("hello")
+    await tab.page.get_by_role("button", name="Send", exact=True).dblclick()
+    await expect(bubbles(tab)).to_have_text(["hello"])
+    await expect(tab.page.get_by_role("button", name="Discard recording")).to_have_count(0)
+    await expect(box(tab)).to_be_focused()
+
+
+async def test_a_jump_is_off_when_something_else_is_wanted(tabs: Tabs, daemon: Process) -> None:
+    ada, bob = await friends(daemon.url, "ada", "bob")
+    conversation = await direct(ada)
+    await write(bob, conversation, *(f"number {number}." for number in range(150)))
+    await ada.data("read", conversation_id=conversation)
+    first = (await ada.data("history", conversation_id=conversation, after_seq=0, limit=1))["messages"][0]["seq"]
+    tab = await tabs.blank("ada")
+    held: list[Callable[[], None]] = []
+    is_slow = False
+
+    def between(page: WebSocketRoute) -> None:
+        server = page.connect_to_server()
+
+        def passed_on(frame: str | bytes) -> None:
+            if is_slow and '"history"' in str(frame):
+                held.append(partial(server.send, frame))
+            else:
+                server.send(frame)
+
+        page.on_message(passed_on)
+
+    await tab.page.route_web_socket("**/ws", between)
+    await tab.go(f"#/c/{conversation}")
+    await expect(message(tab, "number 149.")).to_be_in_viewport()
+    is_slow = True
+    await tab.page.evaluate(f"location.hash = '#/c/{conversation}/{first}'")
+    timeline = tab.page.get_by_role("region", name="Messages")
+    await expect(timeline).to_have_attribute("aria-busy", "true")
+    await say(tab, "where I am")
+    await expect(tab.page.locator(".tick-sent")).to_have_count(1)
+    is_slow = False
+    for one in held:
+        one()
+    await expect(timeline).not_to_have_attribute("aria-busy", "true")
+    await expect(message(tab, "where I am")).to_be_in_viewport()
+    assert held
+
+
+async def test_answering_instead_of_editing_gives_the_draft_back(tabs: Tabs, daemon: Process) -> None:
+    ada, bob = await friends(daemon.url, "ada", "bob")
+    conversation = await direct(ada)
+    tab = await tabs.open("ada", f"#/c/{conversation}")
+    await say(tab, "what I said")
+    await write(bob, conversation, "what bob said")
+    await expect(bubbles(tab)).to_have_count(2)
+    await box(tab).fill("a draft")
+    await choose(tab, "what I said", "Edit")
+    await choose(tab, "what bob said", "Reply")
+    await expect(box(tab)).to_have_value("a draft")
+    await tab.page.keyboard.press("Escape")
+    await expect(box(tab)).to_have_value("a draft")
+
+    with tab.cut_off():
+        await tab.context.set_offline(True)
+        await expect(tab.page.locator(".weather")).to_be_visible()
+        await choose(tab, "what I said", "Edit")
+        await box(tab).fill("what I meant")
+        await box(tab).press("Enter")
+        await tab.page.keyboard.press("Escape")
+        await expect(box(tab)).to_be_editable()
+        await expect(box(tab)).to_have_value("a draft")
+        await tab.context.set_offline(False)
+        await expect(bubbles(tab)).to_have_text(["what I meant", "what bob said"])
+
+
+async def test_what_is_taken_back_is_not_answered(tabs: Tabs, daemon: Process) -> None:
+    ada, bob = await friends(daemon.url, "ada", "bob")
+    conversation = await direct(ada)
+    first, second = await write(bob, conversation, "a slip", "another")
+    tab = await tabs.open("ada", f"#/c/{conversation}")
+    await choose(tab, "a slip", "Reply")
+    await expect(tab.page.locator(".composer-context")).to_contain_text("a slip")
+    await bob.data("recall", message_id=first)
+    await expect(tab.page.locator(".composer-context")).to_be_hidden()
+    await open_menu(tab, "another")
+    await expect(tab.page.get_by_role("menuitem", name="Reply")).to_be_visible()
+    await bob.data("recall", message_id=second)
+    await expect(tab.page.get_by_role("menuitem", name="Reply")).to_be_hidden()
+
+
+async def test_what_is_pinned_out_of_sight_is_shown(tabs: Tabs, daemon: Process) -> None:
+    ada, bob = await friends(daemon.url, "ada", "bob")
+    conversation = await direct(ada)
+    (first, *_) = await write(bob, conversation, *(f"number {number}." for number in range(150)))
+    await ada.data("read", conversation_id=conversation)
+    tab = await tabs.open("ada", f"#/c/{conversation}")
+    await expect(message(tab, "number 149.")).to_be_in_viewport()
+    await bob.data("pin", message_id=first)
+    await expect(tab.page.locator(".pinned")).to_contain_text("number 0.")
+    await bob.data("recall", message_id=first)
+    await expect(tab.page.locator(".pinned")).to_be_hidden()
+
+
+async def test_a_spoken_answer_is_one(tabs: Tabs, daemon: Process) -> None:
+    ada, bob = await friends(daemon.url, "ada", "bob")
+    conversation = await direct(ada)
+    await write(bob, conversation, "What do you say?")
+    tab = await tabs.open("ada", f"#/c/{conversation}", permissions=["microphone"])
+    await choose(tab, "What do you say?", "Reply")
+    await tab.page.get_by_role("button", name="Record a voice message").click()
+    await expect(tab.page.get_by_role("timer")).to_have_text("0:01")
+    await tab.page.get_by_role("button", name="Send voice message").click()
+    await expect(tab.page.locator(".tick-sent")).to_have_count(1)
+    await say(tab, "That is all")
+    await expect(tab.page.locator(".tick-sent")).to_have_count(2)
+    said = (await ada.data("history", conversation_id=conversation))["messages"]
+    assert [one["reply_to"] is not None for one in said] == [False, True, False]

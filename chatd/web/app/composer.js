@@ -9,6 +9,7 @@ import { filesOf, kindOf, measured, pickFiles } from './picking.js'
 import { preview } from './preview.js'
 import { record } from './recorder.js'
 
+const SETTLED = 700 // ms after which a click where Send was is not the second one on it
 const MOST = 8192 // bytes of a message
 const TYPING = 3000 // ms after which one says again that one types
 
@@ -17,6 +18,7 @@ export class Composer {
   #reply = null
   #edit = null
   #saidTyping = 0
+  #sentAt = 0
 
   constructor({ app, conversation, send, edit, members, lastOwn }) {
     Object.assign(this, { app, conversation, send, edit, members, lastOwn })
@@ -57,13 +59,14 @@ export class Composer {
 
   // Answer a message.
   reply(message) {
-    this.#edit = null
+    this.#restore()
     this.#reply = message
     this.#show(t('composer.replying', { name: this.app.model.nameOf(message.from_user_id, message.from_username) }), preview(message))
   }
 
   // Write another text for a message of mine.
   change(message) {
+    this.#restore()
     this.#reply = null
     this.#edit = message
     this.text.value = message.content
@@ -77,12 +80,25 @@ export class Composer {
     this.focus()
   }
 
+  // Nobody answers or changes what is not there any more.
+  forget(id) {
+    if ([this.#reply?.id, this.#edit?.id].includes(id)) this.#leave()
+  }
+
   #leave() {
-    if (this.#edit !== null) this.text.value = kept(this.#draft, '', sessionStorage)
-    this.#reply = this.#edit = null
+    this.#restore()
+    this.#reply = null
     this.context.hidden = true
-    this.#fit()
     this.focus()
+  }
+
+  // Have the draft again that an edit took the place of.
+  #restore() {
+    if (this.#edit === null) return
+    this.#edit = null
+    this.text.readOnly = false
+    this.text.value = kept(this.#draft, '', sessionStorage)
+    this.#fit()
   }
 
   // Send files, each as a message; what was written goes with the first.
@@ -112,6 +128,7 @@ export class Composer {
       return
     }
     this.send(this.#fields(content))
+    this.#sentAt = Date.now()
     this.#clear()
     this.focus()
   }
@@ -131,10 +148,14 @@ export class Composer {
 
   #clear() {
     this.text.value = ''
-    this.#reply = null
-    this.context.hidden = true
+    this.#answered()
     this.#saidTyping = 0
     this.#fit()
+  }
+
+  #answered() {
+    this.#reply = null
+    this.context.hidden = true
   }
 
   #typed() {
@@ -238,8 +259,9 @@ export class Composer {
   // Other things than text
 
   #record() {
+    if (Date.now() - this.#sentAt < SETTLED) return this.focus()
     const recorder = record({
-      onDone: (blob, name) => { this.#recorded(recorder); this.send({ kind: 'voice', ...this.#fields('') }, { blob, name }) },
+      onDone: (blob, name) => { this.#recorded(recorder); this.send({ kind: 'voice', ...this.#fields('') }, { blob, name }); this.#answered() },
       onCancel: () => this.#recorded(recorder),
     })
     this.bar.hidden = true

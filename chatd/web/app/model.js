@@ -5,9 +5,10 @@
 
 import { Emitter } from './emitter.js'
 import * as entries from './entries.js'
+import { looked } from './receipts.js'
 import { Thread } from './thread.js'
+import { Typists } from './typists.js'
 
-const TYPING = 6000 // ms for which `typing` holds
 const CHANGES = { edit: entries.edited, recall: entries.recalled, reaction: entries.reacted, pin: entries.pinned }
 
 export class Model extends Emitter {
@@ -18,7 +19,7 @@ export class Model extends Emitter {
   requests = [] // friend requests that wait for me
   profile = null
   #threads = new Map()
-  #typing = new Map() // conversation → user → when it is over
+  #typists = new Typists((id) => this.emit('typing', id))
   #since = null
   #round = null
   #epoch = null
@@ -86,7 +87,7 @@ export class Model extends Emitter {
     for (const id of this.#missed) {
       const conversation = this.conversations.get(id)
       const message = conversation?.last_message
-      const isNews = message && message.from_user_id !== this.me.user_id && message.seq > conversation.read_seq && !message.recalled_at
+      const isNews = message && message.from_user_id !== this.me.user_id && message.seq > looked(conversation) && !message.recalled_at
       if (isNews) this.emit('arrived', { conversation, message })
     }
     this.#missed.clear()
@@ -106,8 +107,8 @@ export class Model extends Emitter {
         id, avatar_url: null, member_count: null, silent: false, pinned: false, last_at: null, peer,
       }, fields, { cursor: from, low: from + 1, last_message: null }))
     } else {
-      const isAhead = known.read_seq > fields.read_seq // what I have read is on its way to the server
-      Object.assign(known, fields, isAhead ? { read_seq: known.read_seq, unread_count: known.unread_count } : {})
+      const isAhead = looked(known) > fields.read_seq // what I have read is on its way to the server
+      Object.assign(known, fields, isAhead ? { unread_count: known.unread_count } : {})
     }
     this.#keep(id)
   }
@@ -177,11 +178,9 @@ export class Model extends Emitter {
     const mine = message.from_user_id === this.me.user_id
     this.thread(conversation.id).add(message)
     if (!mine && message.recalled_at === null && live) conversation.unread_count += 1
-    if (mine) conversation.read_seq = Math.max(conversation.read_seq, message.seq)
     conversation.last_message = message
     conversation.last_at = message.created_at
-    this.#typing.get(conversation.id)?.delete(message.from_user_id)
-    this.emit('typing', conversation.id)
+    this.#typists.hear(conversation.id, { user_id: message.from_user_id, on: false })
     if (live && !mine) this.emit('arrived', { conversation, message })
     else if (this.#isThere && !mine) this.#missed.add(conversation.id)
     this.emit('conversations')
@@ -190,6 +189,8 @@ export class Model extends Emitter {
   #changed(conversation, event) {
     const change = (message) => CHANGES[event.event](message, event, this.me.user_id)
     this.thread(conversation.id).change(event.data.message_seq, change)
+    if (event.event !== 'reaction') this.emit('pins', conversation.id)
+    if (event.event === 'recall') this.#counted(conversation, event.data.message_seq)
     if (conversation.last_message?.seq === event.data.message_seq) {
       conversation.last_message = change({ applied: 0, reactions: [], ...conversation.last_message }) ?? conversation.last_message
       this.emit('conversations')
@@ -205,9 +206,16 @@ export class Model extends Emitter {
   #deleted({ of_id, message_seq }) {
     this.thread(of_id).remove(message_seq)
     const conversation = this.conversations.get(of_id)
-    if (conversation?.last_message?.seq !== message_seq) return
+    if (conversation === undefined) return
+    this.#counted(conversation, message_seq)
+    if (conversation.last_message?.seq !== message_seq) return
     conversation.last_message = null // the server knows what is the last one now
     this.emit('stale', 'conversations')
+  }
+
+  // Something that may have counted as unread is none any more: the server knows how many are left.
+  #counted(conversation, seq) {
+    if (conversation.unread_count > 0 && seq > looked(conversation)) this.emit('stale', 'conversations')
   }
 
   // An answer of `history` or the like: what the server has, as of `last_seq`.
@@ -254,7 +262,7 @@ export class Model extends Emitter {
       if (known === undefined) continue // `sync` has not told of it yet; it will
       const newer = known.last_message !== null && fields.last_message !== null && known.last_message.seq > fields.last_message.seq
       if (newer) delete fields.last_message, delete fields.last_at
-      if (newer || known.read_seq > fields.read_seq) delete fields.unread_count
+      if (newer || looked(known) > fields.read_seq) delete fields.unread_count
       Object.assign(known, fields, {
         last_seq: Math.max(known.last_seq, fields.last_seq), read_seq: Math.max(known.read_seq, fields.read_seq),
       })
@@ -306,7 +314,7 @@ export class Model extends Emitter {
       case 'leave':
         return this.meet({ user_id: data.user_id, username: data.username, status: 'offline', text: '', last_seen: data.last_seen })
       case 'typing':
-        return this.#types(conversation_id, data)
+        return data.user_id === this.me.user_id || this.#typists.hear(conversation_id, data)
     }
   }
 
@@ -320,23 +328,13 @@ export class Model extends Emitter {
       })
     } else if (read_seq > conversation.read_seq) {
       this.update(id, { read_seq, unread_count: read_seq >= conversation.cursor ? 0 : conversation.unread_count })
-      if (read_seq < conversation.cursor) this.emit('stale', 'conversations')
+      this.#counted(conversation, conversation.cursor)
     }
-  }
-
-  #types(id, { user_id, on }) {
-    if (user_id === this.me.user_id) return
-    if (!this.#typing.has(id)) this.#typing.set(id, new Map())
-    const typing = this.#typing.get(id)
-    clearTimeout(typing.get(user_id))
-    typing.delete(user_id)
-    if (on) typing.set(user_id, setTimeout(() => this.#types(id, { user_id, on: false }), TYPING))
-    this.emit('typing', id)
   }
 
   // Who types in a conversation: user ids.
   typists(id) {
-    return [...(this.#typing.get(id)?.keys() ?? [])]
+    return this.#typists.in(id)
   }
 
   // People

@@ -70,9 +70,7 @@ export class Outbox {
       } else if (sent.mentions !== undefined) {
         entry = this.#update(entry, { fields: sent }) // what is sent again must be the same
       }
-      const reply = this.connection.change('send', { conversation_id, client_id, ...sent })
-      if (!isFile) next()
-      this.#sent(entry, await reply)
+      this.#sent(entry, await this.connection.change('send', { conversation_id, client_id, ...sent }))
     } catch (problem) {
       if (!abort.signal.aborted) this.#failed(entry, problem)
     } finally {
@@ -129,7 +127,7 @@ export class Outbox {
   }
 
   #failed(entry, problem) {
-    this.#update(entry, { state: 'failed', error: problem.message })
+    this.#update(entry, { state: 'failed', error: problem.message, code: problem.code })
     this.onProblem?.(problem)
   }
 
@@ -140,6 +138,7 @@ export class Outbox {
 
   retry(entry) {
     const { mentions, ...fields } = entry.fields // somebody may not be there any more
+    if (entry.code === 'recalled') delete fields.reply_to
     this.#run(this.#update(entry, { fields, state: 'sending', error: null }))
   }
 

@@ -22,6 +22,7 @@ export class Timeline {
   #isPlaced = false // where one begins to read is known
   #sticks = false
   #busy = false
+  #aim = null // what is to be shown when it has come, unless something else is wanted meanwhile
   #waiting = false
 
   // `draw(item, flags)` gives what stands in a row; `ask` a page of history; `flagsOf(item)` what else it depends on.
@@ -31,7 +32,7 @@ export class Timeline {
     this.element = h('div', { class: 'timeline scroll', tabindex: '0', role: 'region', 'aria-label': t('conversation.messages') }, this.list)
     this.element.addEventListener('scroll', () => this.#scrolled(), { passive: true })
     this.element.addEventListener('keydown', (event) => this.#key(event))
-    const resized = new ResizeObserver(() => { if (this.#sticks) this.toEnd() })
+    const resized = new ResizeObserver(() => { if (this.#sticks) this.#stick(); else this.#scrolled() })
     resized.observe(this.list)
     resized.observe(this.element)
     signal.addEventListener('abort', () => resized.disconnect())
@@ -44,16 +45,20 @@ export class Timeline {
   // Have what is there, and enough of it to fill the window.
   async begin() {
     try {
-      if (this.thread.messages.length < STEP) await this.#older()
+      if (this.thread.messages.length < STEP) {
+        if (this.thread.messages.length > 0) this.update() // until there is a connection, what is here
+        await this.#older()
+      }
     } finally {
       this.#isPlaced = true
     }
+    if (this.#aim !== null) return
     this.#take()
     this.#end = this.#items.length
     this.#start = Math.max(0, this.#end - STEP)
     this.#render()
     if (this.unreadCount > FEW) await this.show(this.firstUnread, { mark: false, block: 'start' })
-    else this.toEnd()
+    else this.#stick()
     this.#more()
   }
 
@@ -78,7 +83,7 @@ export class Timeline {
     if (this.#sticks) this.#start = Math.max(this.#start, this.#end - MOST)
     this.#render()
     if (!this.#isPlaced) return
-    if (this.#sticks) this.toEnd()
+    if (this.#sticks) this.#stick()
     else this.onMore?.()
     this.#more()
   }
@@ -88,6 +93,11 @@ export class Timeline {
   }
 
   toEnd() {
+    this.#aim = null
+    this.#stick()
+  }
+
+  #stick() {
     if (this.#end < this.#items.length) {
       this.#end = this.#items.length
       this.#start = Math.max(0, this.#end - STEP)
@@ -100,7 +110,10 @@ export class Timeline {
 
   // Scroll to the message with this seq, or the next one, however far back it is. Whether there is one.
   async show(seq, { mark = true, block = 'center' } = {}) {
+    const aim = this.#aim = {}
     while (!this.thread.isComplete && (this.thread.messages[0]?.seq ?? Infinity) > seq) await this.#older(seq)
+    if (this.#aim !== aim) return true
+    this.#aim = null
     this.#take()
     const at = this.#items.findIndex((item) => item.seq >= seq)
     if (at < 0) return false
@@ -122,7 +135,9 @@ export class Timeline {
   // The same, by the message's id.
   async showId(id) {
     const isBefore = () => (this.thread.messages.find((one) => one.id !== null)?.id ?? Infinity) > id
+    const aim = this.#aim = {}
     while (!this.thread.isComplete && isBefore()) await this.#older(1)
+    if (this.#aim !== aim) return true
     const message = this.thread.byId(id)
     return message !== undefined && this.show(message.seq)
   }
@@ -137,7 +152,7 @@ export class Timeline {
   }
 
   #scrolled() {
-    if (!this.#isPlaced) return
+    if (!this.#isPlaced || !this.element.isConnected) return
     const { scrollTop, scrollHeight, clientHeight } = this.element
     this.#sticks = scrollHeight - scrollTop - clientHeight < AT_END && this.#end === this.#items.length
     if (this.#sticks) this.onEnd?.()

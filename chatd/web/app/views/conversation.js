@@ -10,6 +10,7 @@ import { t } from '../language.js'
 import { messageOf, pendingOf } from '../message.js'
 import { carriesFiles, filesOf } from '../picking.js'
 import { preview } from '../preview.js'
+import { looked } from '../receipts.js'
 import { refill } from '../rows.js'
 import { Timeline } from '../timeline.js'
 import { ago } from '../time.js'
@@ -45,7 +46,7 @@ class View {
       retry: (entry) => app.outbox.retry(entry),
     }
     this.timeline = new Timeline({
-      thread: this.thread, signal, firstUnread: conversation.unread_count > 0 ? conversation.read_seq + 1 : null,
+      thread: this.thread, signal, firstUnread: conversation.unread_count > 0 ? looked(conversation) + 1 : null,
       unreadCount: conversation.unread_count,
       draw: (item, flags) => (item.seq === undefined ? pendingOf(app, item, this.does) : messageOf(app, item, flags, this.does)),
       flagsOf: (item) => this.#flags(item),
@@ -79,7 +80,7 @@ class View {
     const isTouch = matchMedia('(pointer: coarse)').matches
     if (!isTouch && seq === null) queueMicrotask(() => this.composer.focus())
     const begun = this.timeline.begin().catch(explain)
-    if (this.thread.messages.length > 0 || this.app.connection.state === 'ready') await begun
+    if (this.app.connection.state === 'ready') await begun
     if (seq !== null) this.timeline.show(seq).then((found) => found || note(t('message.gone'))).catch(explain)
     this.#loadPins()
     if (this.isGroup && !this.conversation.has_left) this.#loadMembers()
@@ -99,6 +100,7 @@ class View {
     model.on('people', () => { this.#drawHead(); this.timeline.changed() }, { signal })
     model.on(`group:${id}`, () => this.#loadMembers(), { signal })
     model.on('friends', () => this.#drawFoot(), { signal })
+    model.on('pins', (changed) => { if (changed === id) this.#loadPins() }, { signal })
     rules.on('changed', () => this.#drawFoot(), { signal })
     for (const what of ['focus', 'visibilitychange']) {
       (what === 'focus' ? window : document).addEventListener(what, () => { if (this.timeline.isAtEnd) this.#atEnd() }, { signal })
@@ -126,8 +128,14 @@ class View {
       this.#jump()
       fill(document.querySelector('#live'), h('p', {}, `${this.#nameOf(message)}: ${preview(message)}`))
     }
-    if (kind === 'changed' && message.recalled_at) fill(document.querySelector('#live')) // what it said is nobody's business now
-    if (kind === 'changed') this.#loadPins()
+    if (kind === 'changed' && message.recalled_at) this.#recalled(message)
+  }
+
+  // What it said is nobody's business now.
+  #recalled({ id }) {
+    fill(document.querySelector('#live'))
+    this.composer.forget(id)
+    if (this.menuOf === id) document.querySelector('.menu')?.hidePopover()
   }
 
   #progress(entry) {
@@ -163,7 +171,7 @@ class View {
   }
 
   #lastOwn() {
-    return this.thread.messages.findLast((one) => one.from_user_id === this.app.model.me.user_id && one.kind === 'text' && !one.recalled_at && !one.forwarded_from)
+    return this.thread.messages.findLast((one) => one.from_user_id === this.app.model.me.user_id && one.kind === 'text' && !one.recalled_at && !one.forwarded_from && this.app.rules.mayEdit(one))
   }
 
   // The head
@@ -188,6 +196,7 @@ class View {
     const { model } = this.app
     const typists = model.typists(this.conversation.id).map((one) => model.nameOf(one))
     if (typists.length > 0) return this.isGroup ? t('conversation.typing', { names: typists.join(', '), n: typists.length }) : t('typing')
+    if (this.isGroup && this.conversation.has_left) return ''
     if (this.isGroup) return t('conversation.members', { n: this.conversation.member_count ?? this.#members.length })
     if (!person) return ''
     if (person.status !== 'offline') return person.text || t(`status.${person.status}`)
@@ -229,7 +238,7 @@ class View {
   #atEnd() {
     this.#more = 0
     this.#jump()
-    if (!document.hidden && document.hasFocus()) this.app.receipts.read(this.conversation)
+    if (!document.hidden && document.hasFocus() && this.element.isConnected) this.app.receipts.read(this.conversation)
   }
 
   #jump() {
@@ -256,6 +265,7 @@ class View {
     const isAdmin = ['admin', 'owner'].includes(conversation.role)
     const alive = !message.recalled_at
     const writes = alive && !conversation.has_left
+    this.menuOf = message.id
     const recalls = mine ? isAdmin || conversation.kind === 'self' || app.rules.mayRecall(message) : isAdmin
     menu(anchor, [
       writes && { label: t('message.reply'), icon: 'reply', act: () => this.composer.reply(message) },
