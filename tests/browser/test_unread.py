@@ -107,6 +107,8 @@ async def test_a_conversation_one_has_left_is_not_read(tabs: Tabs, daemon: Proce
         if (one["peer"] or {}).get("username") == "bob"
     )
     climbing = await group(ada, "Climbing", "carl")
+    await write(bob, with_bob, "long ago")
+    await ada.data("read", conversation_id=with_bob)
     tab = await tabs.open("ada", f"#/c/{climbing}")
     await expect(tab.page.get_by_role("heading", name="Climbing")).to_be_visible()
     with tab.cut_off():
