@@ -372,6 +372,7 @@ async def test_answering_instead_of_editing_gives_the_draft_back(tabs: Tabs, dae
     conversation = await direct(ada)
     tab = await tabs.open("ada", f"#/c/{conversation}")
     await say(tab, "what I said")
+    await expect(tab.page.locator(".tick-sent")).to_have_count(1)
     await write(bob, conversation, "what bob said")
     await expect(bubbles(tab)).to_have_count(2)
     await box(tab).fill("a draft")
