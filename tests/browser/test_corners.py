@@ -220,6 +220,11 @@ async def test_a_database_is_put_back_from_a_copy(tabs: Tabs, daemon: Process) -
         await expect(bubbles(tab)).to_have_text(["before the copy"])
     await expect(tab.page.get_by_role("link", name="Made after the copy")).to_have_count(0)
     await expect(tab.page.locator(".row-text")).to_have_text("before the copy")
+    await tab.page.close()
+    await write(await Person.again(daemon.url, bob.token), conversation, "once more")
+    again = Tab(tab.device, await tab.context.new_page())
+    await again.go("#/")
+    await expect(again.page.locator(".row .badge")).to_have_count(1)  # however far one had looked in what is gone
 
 
 async def test_what_there_is_more_of_comes_page_by_page(tabs: Tabs, daemon: Process) -> None:

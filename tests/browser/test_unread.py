@@ -8,7 +8,7 @@ from playwright.async_api import Locator, expect
 
 from tests.browser.people import friends, group, write
 from tests.browser.tab import Tab, Tabs
-from tests.browser.test_conversation import bubbles, direct, say
+from tests.browser.test_conversation import bubbles, direct, message, say
 from tests.support import Person, Process
 
 
@@ -84,6 +84,21 @@ async def test_what_was_looked_at_without_a_connection_is_told_later(tabs: Tabs,
         last = (await bob.data("history", conversation_id=conversation))["messages"][-1]["seq"]
         await hear_of_reading(bob, last)
     await expect(badge(tab)).to_have_count(0)
+
+
+async def test_one_begins_where_one_had_stopped(tabs: Tabs, daemon: Process) -> None:
+    ada, bob = await friends(daemon.url, "ada", "bob")
+    conversation = await direct(ada)
+    await write(bob, conversation, *(f"old {number}." for number in range(50)))
+    await ada.data("read", conversation_id=conversation)
+    await write(bob, conversation, *(f"number {number}." for number in range(30)))
+    tab = await tabs.open("ada", "#/")
+    await expect(tab.page.locator(".row .badge")).to_have_count(1)
+    await tab.page.locator(".row").click()
+    await expect(bubbles(tab).first).to_be_attached()
+    await expect(tab.page.locator(".unread-line")).to_be_in_viewport()
+    await expect(message(tab, "number 0.")).to_be_in_viewport()
+    assert (await ada.data("unread_count"))["total"] == 30
 
 
 async def test_many_that_fit_the_window_are_read(tabs: Tabs, daemon: Process) -> None:

@@ -105,7 +105,7 @@ export class Model extends Emitter {
       const peer = peer_id === null ? null : { user_id: peer_id, username: peer_username, nickname: '', avatar_url: null }
       this.conversations.set(id, Object.assign(known ?? {
         id, avatar_url: null, member_count: null, silent: false, pinned: false, last_at: null, peer,
-      }, fields, { cursor: from, low: from + 1, last_message: null }))
+      }, fields, { cursor: from, low: from + 1, last_message: null, looked_seq: 0 }))
     } else {
       const isAhead = looked(known) > fields.read_seq // what I have read is on its way to the server
       Object.assign(known, fields, isAhead ? { unread_count: known.unread_count } : {})

@@ -66,6 +66,7 @@ export class Receipts {
     const conversation = this.app.model.conversations.get(id)
     if (op !== 'read' || conversation === undefined) return
     if (conversation.read_seq < seq) this.app.model.update(id, { read_seq: seq })
-    if (looked(conversation) === seq && seq < conversation.cursor) this.app.model.emit('stale', 'conversations') // counted now
+    // What came since was not counted while the server did not know how far I was.
+    if (looked(conversation) === seq && seq < conversation.cursor) this.app.model.emit('stale', 'conversations')
   }
 }
