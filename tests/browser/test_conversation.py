@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 from collections.abc import Callable
 from functools import partial
 
@@ -164,6 +165,45 @@ async def test_offline_and_back(tabs: Tabs, daemon: Process) -> None:
         await tab.context.set_offline(False)
         await expect(bubbles(tab)).to_have_text(["Are you there?", "I am here"])
         await expect(tab.page.locator(".weather")).to_be_hidden()
+
+
+async def test_words_keep_their_order_where_the_server_asks_to_wait(tabs: Tabs, daemon: Process) -> None:
+    ada, _bob = await friends(daemon.url, "ada", "bob")
+    conversation = await direct(ada)
+    await daemon.kill(signal.SIGTERM)
+    daemon.settings = daemon.settings.replace("chat = {{ per_second = 0, ", "chat = {{ per_second = 20, ")
+    await daemon.start()
+    tab = await tabs.open("ada", f"#/c/{conversation}")
+    with tab.cut_off():
+        await tab.context.set_offline(True)
+        await expect(tab.page.locator(".weather")).to_be_visible()
+        texts = [f"number {number}" for number in range(20)]
+        await say(tab, *texts)
+        await expect(tab.page.locator(".tick-sending")).to_have_count(20)
+        await tab.context.set_offline(False)
+        await expect(tab.page.locator(".tick-sent")).to_have_count(20)
+    wire = await Person.again(daemon.url, ada.token)
+    held = (await wire.data("history", conversation_id=conversation))["messages"]
+    assert [message["content"] for message in held] == texts
+
+
+async def test_what_has_come_is_shown_without_a_connection(tabs: Tabs, daemon: Process) -> None:
+    ada, bob = await friends(daemon.url, "ada", "bob")
+    conversation = await direct(ada)
+    await write(bob, conversation, *(f"old {number}" for number in range(10)))
+    await ada.data("read", conversation_id=conversation)
+    climbing = await group(ada, "Climbing", "bob")
+    tab = await tabs.open("ada", f"#/c/{climbing}")
+    await expect(tab.page.get_by_role("heading", name="Climbing")).to_be_visible()
+    await write(bob, conversation, "new", "newer")
+    await expect(tab.page.locator(".row .badge")).to_have_count(1)
+    with tab.cut_off():
+        await tab.context.set_offline(True)
+        await expect(tab.page.locator(".weather")).to_be_visible()
+        await tab.page.get_by_role("link", name="bob").first.click()
+        await expect(bubbles(tab)).to_have_text(["new", "newer"])
+        await tab.context.set_offline(False)
+        await expect(bubbles(tab)).to_have_count(12)
 
 
 async def test_a_second_visit_shows_what_was_there_without_the_server(tabs: Tabs, daemon: Process) -> None:
