@@ -9,9 +9,9 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ from playwright.async_api import (
     ViewportSize,
     WebError,
     WebSocket,
+    WebSocketRoute,
 )
 from playwright.async_api import Error as PlaywrightError
 
@@ -166,6 +167,39 @@ class Tab:
         """A picture of what is to be seen, its fonts there."""
         await self.page.evaluate("document.fonts.ready.then(() => null)")
         await self.page.screenshot(path=path)
+
+
+class Held:
+    """What a page asks of one op, which waits here as long as `is_shut`."""
+
+    def __init__(self, op: str) -> None:
+        self._op = f'"{op}"'
+        self.is_shut = True
+        self.waiting: list[Callable[[], None]] = []
+
+    @classmethod
+    async def on(cls, tab: Tab, op: str) -> Held:
+        """Of a tab that has opened nothing yet."""
+        held = cls(op)
+        await tab.page.route_web_socket("**/ws", held._between)
+        return held
+
+    def _between(self, page: WebSocketRoute) -> None:
+        server = page.connect_to_server()
+
+        def passed_on(frame: str | bytes) -> None:
+            if self.is_shut and self._op in str(frame):
+                self.waiting.append(partial(server.send, frame))
+            else:
+                server.send(frame)
+
+        page.on_message(passed_on)
+
+    def release(self) -> None:
+        """Let it go on, and what is asked from now on."""
+        self.is_shut = False
+        while self.waiting:
+            self.waiting.pop(0)()
 
 
 class Tabs:

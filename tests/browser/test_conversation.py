@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-from collections.abc import Callable
-from functools import partial
 
-from playwright.async_api import Locator, WebSocketRoute, expect
+from playwright.async_api import Locator, expect
 
 from tests.browser.people import friends, group, write
-from tests.browser.tab import PHONE, Tab, Tabs
+from tests.browser.tab import PHONE, Held, Tab, Tabs
 from tests.support import PATIENCE, Person, Process
 
 SCRIPT = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
@@ -374,27 +372,13 @@ async def test_who_is_mentioned_before_it_is_known_who_is_there(tabs: Tabs, daem
     ada, bob, _ = await friends(daemon.url, "ada", "bob", "bob.smith")
     conversation = await group(ada, "Climbing", "bob", "bob.smith")
     tab = await tabs.blank("ada")
-    held: list[Callable[[], None]] = []  # what the page asks of who is there
-
-    def between(page: WebSocketRoute) -> None:
-        server = page.connect_to_server()
-
-        def passed_on(frame: str | bytes) -> None:
-            if '"group_members"' in str(frame):
-                held.append(partial(server.send, frame))
-            else:
-                server.send(frame)
-
-        page.on_message(passed_on)
-
-    await tab.page.route_web_socket("**/ws", between)
+    held = await Held.on(tab, "group_members")
     await tab.go(f"#/c/{conversation}")
     texts = ["Is @bob there? And mail@bob.example?", "no one", "@bob.smith. Or @all?", "@bobby"]
     await say(tab, *texts)
     await expect(bubbles(tab)).to_have_text(texts)
     await expect(tab.page.locator(".tick-sending")).to_have_count(4)
-    for one in held:
-        one()
+    held.release()
     await expect(tab.page.locator(".tick-sending")).to_have_count(0)
     await expect(tab.page.locator(".mention")).to_have_text(["@bob", "@bob.smith", "@all"])
     messages = (await bob.data("history", conversation_id=conversation))["messages"]

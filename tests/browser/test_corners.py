@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-from collections.abc import Callable
-from functools import partial
 
-from playwright.async_api import Browser, WebSocketRoute, expect
+from playwright.async_api import Browser, expect
 
 from tests.browser.people import friends, group, upload, write
-from tests.browser.tab import Tab, Tabs
+from tests.browser.tab import Held, Tab, Tabs
 from tests.browser.test_conversation import box, bubbles, choose, direct, message, open_menu, say
 from tests.support import Person, Process
 
@@ -341,35 +339,20 @@ async def test_a_jump_is_off_when_something_else_is_wanted(tabs: Tabs, daemon: P
     await ada.data("read", conversation_id=conversation)
     first = (await ada.data("history", conversation_id=conversation, after_seq=0, limit=1))["messages"][0]["seq"]
     tab = await tabs.blank("ada")
-    held: list[Callable[[], None]] = []
-    is_slow = False
-
-    def between(page: WebSocketRoute) -> None:
-        server = page.connect_to_server()
-
-        def passed_on(frame: str | bytes) -> None:
-            if is_slow and '"history"' in str(frame):
-                held.append(partial(server.send, frame))
-            else:
-                server.send(frame)
-
-        page.on_message(passed_on)
-
-    await tab.page.route_web_socket("**/ws", between)
+    held = await Held.on(tab, "history")
+    held.release()
     await tab.go(f"#/c/{conversation}")
     await expect(message(tab, "number 149.")).to_be_in_viewport()
-    is_slow = True
+    held.is_shut = True
     await tab.page.evaluate(f"location.hash = '#/c/{conversation}/{first}'")
     timeline = tab.page.get_by_role("region", name="Messages")
     await expect(timeline).to_have_attribute("aria-busy", "true")
     await say(tab, "where I am")
     await expect(tab.page.locator(".tick-sent")).to_have_count(1)
-    is_slow = False
-    for one in held:
-        one()
+    assert held.waiting
+    held.release()
     await expect(timeline).not_to_have_attribute("aria-busy", "true")
     await expect(message(tab, "where I am")).to_be_in_viewport()
-    assert held
 
 
 async def test_answering_instead_of_editing_gives_the_draft_back(tabs: Tabs, daemon: Process) -> None:
